@@ -1,0 +1,154 @@
+//! What is alive: each object that a C program has to give back, with the function that made it and the thread it ran on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error;
+use crate::lock::Mutex;
+
+/// What a program has to give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum LiveKind {
+    /// One `aclrtSetDevice` without its `aclrtResetDevice`.
+    DeviceReference,
+    /// A context made by `aclrtCreateContext`.
+    Context,
+    /// A stream.
+    Stream,
+    /// An event.
+    Event,
+    /// A stream subscribed for callbacks.
+    Subscription,
+    /// Device memory.
+    DeviceMemory,
+    /// Pinned host memory.
+    PinnedMemory,
+    /// A loaded model.
+    Model,
+    /// `aclmdlDesc`.
+    ModelDesc,
+    /// `aclmdlDataset`.
+    Dataset,
+    /// `aclDataBuffer`.
+    DataBuffer,
+    /// `aclTensorDesc`.
+    TensorDesc,
+}
+
+impl fmt::Display for LiveKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DeviceReference => "device reference",
+            Self::Context => "context",
+            Self::Stream => "stream",
+            Self::Event => "event",
+            Self::Subscription => "callback subscription",
+            Self::DeviceMemory => "device memory",
+            Self::PinnedMemory => "pinned memory",
+            Self::Model => "model",
+            Self::ModelDesc => "model description",
+            Self::Dataset => "dataset",
+            Self::DataBuffer => "data buffer",
+            Self::TensorDesc => "tensor description",
+        })
+    }
+}
+
+/// One live object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Live {
+    /// What it is.
+    pub kind: LiveKind,
+    /// The C function that made it.
+    pub function: &'static str,
+    /// Name of the thread that made it, or its number if it has none.
+    pub thread: Arc<str>,
+    /// More about it, such as the size of a piece of memory.
+    pub detail: String,
+}
+
+impl fmt::Display for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        write!(f, " made by {} on thread {}", self.function, self.thread)
+    }
+}
+
+const SHARDS: usize = 16;
+
+static SHARD: [Mutex<BTreeMap<u64, Live>>; SHARDS] = [const { Mutex::new(BTreeMap::new()) }; SHARDS];
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+fn shard(id: u64) -> &'static Mutex<BTreeMap<u64, Live>> {
+    &SHARD[id as usize % SHARDS]
+}
+
+/// Membership in the list of live objects; ends when dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Registration(u64);
+
+/// Notes that the C function this thread is inside of made an object.
+pub(crate) fn register(kind: LiveKind, detail: impl Into<String>) -> Registration {
+    thread_local! {
+        static THREAD: Arc<str> = thread_name();
+    }
+    let thread = THREAD.try_with(Arc::clone).unwrap_or_else(|_| thread_name());
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    shard(id).lock().insert(id, Live { kind, function: error::function(), thread, detail: detail.into() });
+    Registration(id)
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let gone = shard(self.0).lock().remove(&self.0);
+        drop(gone);
+    }
+}
+
+/// Everything that is alive, oldest first.
+pub(crate) fn live() -> Vec<Live> {
+    let mut all: Vec<(u64, Live)> = Vec::new();
+    for shard in &SHARD {
+        all.extend(shard.lock().iter().map(|(id, live)| (*id, live.clone())));
+    }
+    all.sort_by_key(|(id, _)| *id);
+    all.into_iter().map(|(_, live)| live).collect()
+}
+
+/// How many objects are alive.
+pub(crate) fn count() -> usize {
+    SHARD.iter().map(|shard| shard.lock().len()).sum()
+}
+
+fn thread_name() -> Arc<str> {
+    let thread = std::thread::current();
+    match thread.name() {
+        Some(name) => name.into(),
+        None => format!("{:?}", thread.id()).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registration_lasts_until_dropped() {
+        let before = error::set_function("aclrtCreateEvent");
+        let event = register(LiveKind::Event, "flag 0xe");
+        error::set_function(before);
+        let found: Vec<_> = live().into_iter().filter(|live| live.detail == "flag 0xe").collect();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].to_string().starts_with("event (flag 0xe) made by aclrtCreateEvent on thread "));
+        drop(event);
+        assert!(!live().iter().any(|live| live.detail == "flag 0xe"));
+    }
+}

@@ -1,0 +1,24 @@
+//! Memory: device address space, pinned host memory, and copies between them.
+//!
+//! What the rest of the simulator needs from here:
+//!
+//! - [`device_range`]`(ptr, len) -> Result<DeviceRange, aclError>`: a checked window over one live device allocation (`ptr` may point
+//!   into its middle; 107000 with a text if no live allocation covers all of it). Cheap to clone and to keep in queued work; it
+//!   does not keep the memory from being freed.
+//! - `DeviceRange::open(&self) -> Result<DeviceBytes, aclError>`: access for the time of one operation (507013 if it was freed meanwhile).
+//!   While a `DeviceBytes` lives, its bytes are neither poisoned nor given to another allocation.
+//! - [`device_bytes`]`(ptr, len) -> Result<DeviceBytes, aclError>`: both steps at once, for synchronous work.
+//! - `DeviceBytes::{as_ptr, as_mut_ptr, len, read_to_vec, write_from}`: the alias that the simulator can read and write.
+//!
+//! Queued work takes a `DeviceRange` when it is submitted and opens it when it runs, so that freeing memory under queued work is noticed.
+
+mod arena;
+mod copy;
+mod pinned;
+mod place;
+mod space;
+
+pub(crate) use copy::{Transfer, copy_2d, copy_blocking, place_of, set_blocking};
+pub(crate) use pinned::{free_host, malloc_host};
+pub(crate) use place::{Location, Place, classify};
+pub(crate) use space::{DeviceBytes, DeviceMemory, DeviceRange, PageSize, device_bytes, device_range};
