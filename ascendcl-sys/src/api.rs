@@ -6,7 +6,10 @@ use core::{
     fmt, mem, ptr,
 };
 
-use crate::table::{AclApi, COUNT, FUNCTIONS};
+use crate::{
+    bindings::{STATUS_CODES, aclError},
+    table::{AclApi, COUNT, FUNCTIONS},
+};
 
 /// One function of the C API, present or not in the library at hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,17 @@ impl AclApi {
     }
 }
 
+/// The names that the headers give a status code; none if they do not know it.
+///
+/// ```
+/// let names: Vec<_> = ascendcl_sys::status_names(107002).collect();
+/// assert_eq!(names, ["ACL_ERROR_RT_CONTEXT_NULL"]);
+/// ```
+pub fn status_names(code: aclError) -> impl Iterator<Item = &'static str> {
+    let start = STATUS_CODES.partition_point(|(c, _)| *c < code);
+    STATUS_CODES[start..].iter().take_while(move |(c, _)| *c == code).map(|(_, name)| *name)
+}
+
 impl Clone for AclApi {
     fn clone(&self) -> Self {
         *self
@@ -145,6 +159,18 @@ mod tests {
     #[test]
     fn empty_has_nothing() {
         assert!(AclApi::EMPTY.addresses().all(|(_, address)| address.is_null()));
+    }
+
+    #[test]
+    fn status_codes_are_sorted_and_have_names() {
+        assert!(STATUS_CODES.is_sorted());
+        let zero: Vec<_> = status_names(0).collect();
+        assert!(zero.contains(&"ACL_SUCCESS") && zero.contains(&"ACL_RT_SUCCESS"));
+        assert_eq!(
+            status_names(crate::ACL_ERROR_GE_PARAM_INVALID).next(),
+            Some("ACL_ERROR_GE_PARAM_INVALID")
+        );
+        assert_eq!(status_names(-1).count(), 0);
     }
 
     #[test]
