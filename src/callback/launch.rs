@@ -1,0 +1,292 @@
+//! Putting closures into streams, and getting back what they return.
+
+use super::{
+    ReportThread,
+    outcome::{Job, Outcome, Task, Ticket},
+    registry::{Key, Registry},
+};
+use crate::{
+    Error, Rejected, Result, Stream,
+    guard::{self, InCallback},
+    runtime::acl,
+};
+use ascendcl_sys as sys;
+use core::ffi::c_void;
+use once_cell::sync::Lazy;
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// Whether a stream waits for its callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[doc(alias = "aclrtCallbackBlockType")]
+pub enum CallbackMode {
+    /// What comes after it in the stream waits until the closure has returned.
+    #[default]
+    #[doc(alias = "ACL_CALLBACK_BLOCK")]
+    Blocking,
+    /// The stream goes on at once. The Ascend 310 does not have this.
+    #[doc(alias = "ACL_CALLBACK_NO_BLOCK")]
+    NonBlocking,
+}
+
+/// A closure that waits for its turn.
+struct Entry {
+    task: Arc<dyn Task>,
+    owner: Arc<StreamCallbacks>,
+}
+
+/// All closures that wait, of all streams and backends.
+static REGISTRY: Lazy<Registry<Entry>> = Lazy::new(Registry::new);
+
+/// The callbacks of one stream.
+pub(crate) struct StreamCallbacks {
+    thread: Arc<ReportThread>,
+    outstanding: AtomicUsize,
+}
+
+impl StreamCallbacks {
+    /// Binds the stream to the report thread of its context.
+    pub(crate) fn subscribe(stream: &Stream) -> Result<Arc<Self>> {
+        let thread = stream.context().report_thread()?;
+        stream.context().bind("aclrtSubscribeReport")?;
+        // SAFETY: the stream is alive, and so is the thread, until the context goes, which is after the stream.
+        unsafe { acl!(stream, aclrtSubscribeReport(thread.id(), stream.as_raw())) }?;
+        Ok(Arc::new(StreamCallbacks { thread, outstanding: AtomicUsize::new(0) }))
+    }
+
+    pub(crate) fn thread_id(&self) -> u64 {
+        self.thread.id()
+    }
+
+    /// How many closures have neither run nor been dropped.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Acquire)
+    }
+
+    /// The stream is gone: drops every closure that has not run.
+    pub(crate) fn abandon(self: &Arc<Self>) {
+        for Entry { task, owner } in REGISTRY.take_all(|entry| Arc::ptr_eq(&entry.owner, self)) {
+            task.abandon();
+            owner.end();
+        }
+    }
+
+    fn begin(&self) {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.thread.mailbox().begin();
+    }
+
+    fn end(&self) {
+        self.thread.mailbox().end();
+        self.outstanding.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// What ACL calls, on the report thread. `key` is any number.
+extern "C" fn trampoline(key: *mut c_void) {
+    /// Counts the callback as done, also if something panics.
+    struct End(Arc<StreamCallbacks>);
+    impl Drop for End {
+        fn drop(&mut self) {
+            self.0.end();
+        }
+    }
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        // A key that is delivered twice, or late, finds nothing.
+        let Some(Entry { task, owner }) = REGISTRY.take(Key::from_bits(key as usize as u64)) else { return };
+        let _end = End(owner);
+        let _inside = InCallback::enter();
+        task.run();
+        // If nobody waits, what the closure returned is dropped here, inside the callback: handles among it are released later.
+        drop(task);
+    }));
+    if let Err(payload) = result {
+        log::error!("what a callback returned panicked when it was dropped");
+        // Dropping a panic's payload may panic again, and must not unwind into C.
+        std::mem::forget(payload);
+    }
+}
+
+impl Stream {
+    /// Puts a closure into the stream. It runs on another thread once everything that was enqueued before is done; what is
+    /// enqueued after it waits for it ([`CallbackMode::Blocking`]).
+    ///
+    /// The closure gets a thread of this crate, which serves all streams of the context: a slow closure delays the others.
+    /// It must not wait for the NPU: calls into ACL answer [`Error::InCallback`] there. Handles may be dropped in it. A panic in
+    /// it is caught, and given to who waits.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ascendcl::Error> {
+    /// let context = ascendcl::Acl::new()?.device(0)?.create_context()?;
+    /// let stream = context.create_stream()?;
+    /// let callback = stream.launch_callback(|| 6 * 7)?;
+    /// assert_eq!(callback.wait()?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the launch fails the closure is dropped and does not run.
+    #[doc(alias = "aclrtLaunchCallback")]
+    #[doc(alias = "aclrtSubscribeReport")]
+    #[doc(alias = "aclrtProcessReport")]
+    pub fn launch_callback<F, T>(&self, closure: F) -> Result<Callback<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.launch_callback_with(CallbackMode::Blocking, closure)
+    }
+
+    /// Puts a closure into the stream, and says whether the stream waits for it: see [`Stream::launch_callback`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotSupported`](crate::ErrorKind::NotSupported) for [`CallbackMode::NonBlocking`] on an Ascend 310.
+    #[doc(alias = "aclrtLaunchCallback")]
+    pub fn launch_callback_with<F, T>(&self, mode: CallbackMode, closure: F) -> Result<Callback<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let owner = self.callbacks()?;
+        let block = match mode {
+            CallbackMode::Blocking => sys::ACL_CALLBACK_BLOCK,
+            CallbackMode::NonBlocking => sys::ACL_CALLBACK_NO_BLOCK,
+        };
+        let job = Arc::new(Job::new(closure));
+        owner.begin();
+        let key = REGISTRY.insert(Entry { task: job.clone(), owner: owner.clone() });
+        let launched = self.enqueue("aclrtLaunchCallback", |raw| {
+            // SAFETY: `trampoline` takes any user data and does not unwind; the key is a number, not a pointer, so it cannot
+            // dangle; the stream is alive.
+            unsafe {
+                acl!(
+                    self,
+                    aclrtLaunchCallback(Some(trampoline), key.to_bits() as usize as *mut c_void, block, raw)
+                )
+            }
+        });
+        match launched {
+            Ok(_) => Ok(Callback { ticket: Some(job) }),
+            Err(error) => {
+                // It may have been submitted all the same, and even have run. If not, the key now names nothing.
+                if let Some(Entry { task, owner }) = REGISTRY.take(key) {
+                    task.abandon();
+                    owner.end();
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A callback that was launched. Gives what its closure returns: by [`wait`](Callback::wait), or as a
+/// [`Future`]. Dropping it changes nothing: the closure runs all the same.
+///
+/// ```
+/// # fn main() -> Result<(), ascendcl::Error> {
+/// # let context = ascendcl::Acl::new()?.device(0)?.create_context()?;
+/// let stream = context.create_stream()?;
+/// let answer = pollster::block_on(stream.launch_callback(|| "done")?)?;
+/// assert_eq!(answer, "done");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the closure runs without it, but whether it did is only known by waiting"]
+pub struct Callback<T> {
+    /// Taken when the outcome is.
+    ticket: Option<Arc<dyn Ticket<T>>>,
+}
+
+impl<T> Callback<T> {
+    /// Waits until the closure has run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Panicked`] if it panicked, [`Error::Abandoned`] if its stream went before it could run, [`Error::InCallback`] if
+    /// called inside a callback.
+    pub fn wait(self) -> Result<T> {
+        guard::check("Callback::wait")?;
+        match self.ticket().collect(None) {
+            Some(outcome) => resolve(outcome),
+            None => Err(Error::Abandoned),
+        }
+    }
+
+    /// Waits until the closure has run, but no longer than `timeout`. After a timeout the error gives the callback back.
+    pub fn wait_timeout(self, timeout: Duration) -> Result<T, Rejected<Callback<T>>> {
+        const OP: &str = "Callback::wait_timeout";
+        if let Err(error) = guard::check(OP) {
+            return Err(Rejected { error, returned: Some(self) });
+        }
+        match self.ticket().collect(Some(timeout)) {
+            Some(outcome) => resolve(outcome).map_err(|error| Rejected { error, returned: None }),
+            None => Err(Rejected { error: Error::Timeout { op: OP, timeout }, returned: Some(self) }),
+        }
+    }
+
+    /// Whether the closure has run, panicked or been dropped, so that waiting does not wait.
+    pub fn is_finished(&self) -> bool {
+        self.ticket().has_ended()
+    }
+
+    fn ticket(&self) -> &Arc<dyn Ticket<T>> {
+        // Only `poll` takes it, when it gives the outcome; a future that gave its outcome is not to be used again.
+        self.ticket.as_ref().expect("a callback is not used after it gave its result")
+    }
+}
+
+impl<T> Future for Callback<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.ticket().poll_collect(context.waker()) {
+            Some(outcome) => {
+                self.ticket = None;
+                Poll::Ready(resolve(outcome))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<T> fmt::Debug for Callback<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let finished = self.ticket.as_ref().is_none_or(|ticket| ticket.has_ended());
+        f.debug_struct("Callback").field("finished", &finished).finish()
+    }
+}
+
+fn resolve<T>(outcome: Outcome<T>) -> Result<T> {
+    match outcome {
+        Outcome::Returned(value) => Ok(value),
+        Outcome::Panicked(payload) => Err(Error::Panicked { message: message(payload) }),
+        Outcome::Abandoned => Err(Error::Abandoned),
+    }
+}
+
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "not a message".to_owned(),
+    };
+    // A payload is any value: its destructor may panic.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+    message
+}

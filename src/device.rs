@@ -1,0 +1,255 @@
+//! [`Device`]: one NPU, held open.
+
+use crate::{
+    Acl, Context, Result,
+    context::{self, PrimaryContext},
+    drop_hook,
+    guard::{self, Disposal},
+    reaper,
+    runtime::{Runtime, Site, acl},
+};
+use ascendcl_sys as sys;
+use std::{fmt, ptr, sync::Arc};
+
+/// One NPU, held open. An Atlas 300I card has four.
+///
+/// A cheap handle; the device is released when the last handle, and the last of everything made from it, is dropped.
+/// Opening a device twice is fine: ACL counts.
+///
+/// ```
+/// # fn main() -> Result<(), ascendcl::Error> {
+/// use ascendcl::Acl;
+///
+/// let acl = Acl::new()?;
+/// for device in acl.devices()? {
+///     let memory = device.memory_info()?;
+///     println!("device {}: {} of {} bytes free", device.id(), memory.free, memory.total);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Device {
+    inner: Arc<DeviceInner>,
+}
+
+pub(crate) struct DeviceInner {
+    acl: Acl,
+    id: i32,
+    /// The context that ACL makes with the device. Alive as long as the device is set.
+    primary: sys::aclrtContext,
+}
+
+// SAFETY: the only field that is not Send and Sync by itself is `primary`, a handle of the C library that this crate never
+// dereferences; ACL's functions on contexts may be called from any thread (F§3).
+unsafe impl Send for DeviceInner {}
+// SAFETY: as above.
+unsafe impl Sync for DeviceInner {}
+
+/// Memory of a device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryInfo {
+    /// Not allocated. Allocations are rounded up, so they may take more than they asked for.
+    pub free: usize,
+    /// All there is for programs.
+    pub total: usize,
+}
+
+impl Device {
+    pub(crate) fn open(acl: &Acl, id: i32) -> Result<Device> {
+        guard::check("aclrtSetDevice")?;
+        let site = Unopened { acl, id };
+        let restore = context::Restore::new(acl);
+        // SAFETY: plain integer argument; a successful call is paired with one aclrtResetDevice in `DeviceInner::drop`.
+        unsafe { acl!(&site, aclrtSetDevice(id)) }?;
+        let mut primary = ptr::null_mut();
+        // SAFETY: a valid place for the answer.
+        let answer = unsafe { acl!(&site, aclrtGetCurrentContext(&mut primary)) };
+        let inner = DeviceInner { acl: acl.clone(), id, primary };
+        drop(restore);
+        // After an error the device is reset by the drop of `inner`.
+        answer?;
+        Ok(Device { inner: Arc::new(inner) })
+    }
+
+    /// Its number, from 0: the logical one, after `ASCEND_RT_VISIBLE_DEVICES`.
+    #[doc(alias = "aclrtGetDevice")]
+    pub fn id(&self) -> i32 {
+        self.inner.id
+    }
+
+    /// The backend it belongs to.
+    pub fn acl(&self) -> &Acl {
+        &self.inner.acl
+    }
+
+    /// The name of the chip, for example `Ascend310`. ACL knows only that of device 0.
+    #[doc(alias = "aclrtGetSocName")]
+    pub fn name(&self) -> Result<Option<String>> {
+        self.inner.acl.soc_name()
+    }
+
+    /// Creates a context: streams, events and memory are made in it.
+    ///
+    /// What is current in the calling thread stays current.
+    #[doc(alias = "aclrtCreateContext")]
+    pub fn create_context(&self) -> Result<Context> {
+        Context::create(self)
+    }
+
+    /// The context that ACL made with the device, and that C code uses after `aclrtSetDevice`. Contexts of one's own are better
+    /// in programs with several threads; this one is for working together with such code.
+    #[doc(alias = "aclrtSetDevice")]
+    pub fn primary_context(&self) -> Context {
+        Context::primary(self)
+    }
+
+    /// How much memory there is, and how much of it is free.
+    #[doc(alias = "aclrtGetMemInfo")]
+    pub fn memory_info(&self) -> Result<MemoryInfo> {
+        self.memory_info_of(sys::ACL_HBM_MEM).and_then(|info| match info.total {
+            // Chips with DDR answer with their DDR, or with zero.
+            0 => self.memory_info_of(sys::ACL_DDR_MEM),
+            _ => Ok(info),
+        })
+    }
+
+    fn memory_info_of(&self, kind: sys::aclrtMemAttr) -> Result<MemoryInfo> {
+        let (mut free, mut total) = (0, 0);
+        let _bound = PrimaryContext::bind(&self.inner, "aclrtGetMemInfo")?;
+        // SAFETY: two valid places for the answer; the device's primary context is current.
+        unsafe { acl!(&*self.inner, aclrtGetMemInfo(kind, &mut free, &mut total)) }?;
+        Ok(MemoryInfo { free, total })
+    }
+
+    /// Waits for all work of the device's primary context. For one's own contexts there is [`Context::synchronize`].
+    #[doc(alias = "aclrtSynchronizeDevice")]
+    pub fn synchronize(&self) -> Result<()> {
+        let _bound = PrimaryContext::bind(&self.inner, "aclrtSynchronizeDevice")?;
+        // SAFETY: no arguments; the device's primary context is current.
+        unsafe { acl!(&*self.inner, aclrtSynchronizeDevice()) }
+    }
+
+    /// Whether this device can reach the memory of `peer`.
+    #[doc(alias = "aclrtDeviceCanAccessPeer")]
+    pub fn can_access_peer(&self, peer: &Device) -> Result<bool> {
+        guard::check("aclrtDeviceCanAccessPeer")?;
+        if self.id() == peer.id() {
+            return Ok(true);
+        }
+        let mut can = 0;
+        // SAFETY: a valid place for the answer.
+        unsafe { acl!(&*self.inner, aclrtDeviceCanAccessPeer(&mut can, self.id(), peer.id())) }?;
+        Ok(can != 0)
+    }
+
+    /// Lets this device reach the memory of `peer`, for copies between them. One direction; call it on the peer for the other.
+    /// Enabling it twice is fine.
+    #[doc(alias = "aclrtDeviceEnablePeerAccess")]
+    pub fn enable_peer_access(&self, peer: &Device) -> Result<()> {
+        if self.id() == peer.id() {
+            return Ok(());
+        }
+        let _bound = PrimaryContext::bind(&self.inner, "aclrtDeviceEnablePeerAccess")?;
+        // SAFETY: plain integers; flags must be 0.
+        unsafe { acl!(&*self.inner, aclrtDeviceEnablePeerAccess(peer.id(), 0)) }
+    }
+
+    /// Undoes [`Device::enable_peer_access`].
+    #[doc(alias = "aclrtDeviceDisablePeerAccess")]
+    pub fn disable_peer_access(&self, peer: &Device) -> Result<()> {
+        if self.id() == peer.id() {
+            return Ok(());
+        }
+        let _bound = PrimaryContext::bind(&self.inner, "aclrtDeviceDisablePeerAccess")?;
+        // SAFETY: a plain integer.
+        unsafe { acl!(&*self.inner, aclrtDeviceDisablePeerAccess(peer.id())) }
+    }
+
+    pub(crate) fn raw_primary(&self) -> sys::aclrtContext {
+        self.inner.primary
+    }
+}
+
+impl PartialEq for Device {
+    /// Whether both are the same device of the same backend.
+    fn eq(&self, other: &Device) -> bool {
+        self.id() == other.id() && Arc::ptr_eq(self.inner.acl.runtime(), other.inner.acl.runtime())
+    }
+}
+
+impl Eq for Device {}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device").field("id", &self.id()).finish()
+    }
+}
+
+impl Site for DeviceInner {
+    fn runtime(&self) -> &Runtime {
+        self.acl.runtime()
+    }
+
+    fn device_id(&self) -> Option<i32> {
+        Some(self.id)
+    }
+}
+
+impl Site for Device {
+    fn runtime(&self) -> &Runtime {
+        self.inner.acl.runtime()
+    }
+
+    fn device_id(&self) -> Option<i32> {
+        Some(self.inner.id)
+    }
+}
+
+impl DeviceInner {
+    pub(crate) fn acl_handle(&self) -> &Acl {
+        &self.acl
+    }
+
+    pub(crate) fn primary(&self) -> sys::aclrtContext {
+        self.primary
+    }
+}
+
+/// A device that may not exist, for errors about it.
+struct Unopened<'a> {
+    acl: &'a Acl,
+    id: i32,
+}
+
+impl Site for Unopened<'_> {
+    fn runtime(&self) -> &Runtime {
+        self.acl.runtime()
+    }
+
+    fn device_id(&self) -> Option<i32> {
+        Some(self.id)
+    }
+}
+
+fn reset(acl: &Acl, id: i32) {
+    let _restore = context::Restore::new(acl);
+    // SAFETY: pairs the aclrtSetDevice of `Device::open`. Everything that was made on the device through this crate held a
+    // clone of the device, so it is gone.
+    if let Err(error) = unsafe { acl!(&Unopened { acl, id }, aclrtResetDevice(id)) } {
+        drop_hook::report(&error);
+    }
+}
+
+impl Drop for DeviceInner {
+    fn drop(&mut self) {
+        match guard::disposal() {
+            Disposal::Now => reset(&self.acl, self.id),
+            Disposal::Later => {
+                let (acl, id) = (self.acl.clone(), self.id);
+                reaper::run_later(move || reset(&acl, id));
+            }
+            Disposal::Never => {}
+        }
+    }
+}

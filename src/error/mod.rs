@@ -1,0 +1,257 @@
+//! Errors: what failed, in which C function, on which device, and what to do about it.
+
+mod code;
+
+pub use code::{AclCode, ErrorKind};
+
+use core::fmt;
+use std::{sync::Arc, time::Duration};
+
+/// The result of most functions of this crate.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+/// Everything that can go wrong.
+///
+/// ```
+/// # fn main() -> Result<(), ascendcl::Error> {
+/// use ascendcl::{Acl, Error, ErrorKind};
+///
+/// let acl = Acl::new()?;
+/// match acl.device(99) {
+///     Err(Error::Acl(error)) => {
+///         assert_eq!(error.code.kind(), ErrorKind::NoDevice);
+///         assert_eq!(error.op, "aclrtSetDevice");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A C function answered with an error.
+    #[error(transparent)]
+    Acl(Box<AclError>),
+
+    /// No ACL library could be loaded.
+    #[error("cannot load AscendCL: {0}")]
+    Load(Arc<ascendcl_sys::LoadError>),
+
+    /// The loaded CANN has no such function.
+    #[error("{function} is not available in the loaded AscendCL; it needs another CANN release")]
+    MissingSymbol {
+        /// The C function.
+        function: &'static str,
+    },
+
+    /// The backend is not known, or this build does not have it.
+    #[error("{0}")]
+    Backend(String),
+
+    /// The call is not allowed inside a callback, where it could wait for itself.
+    #[error("{op} is not allowed inside a callback: hand the work to another thread")]
+    InCallback {
+        /// The C function, or the operation of this crate.
+        op: &'static str,
+    },
+
+    /// The process was forked after ACL had been initialised; ACL works in the parent only.
+    #[error(
+        "{op}: this process was forked after AscendCL was initialised; initialise it in the child only, or spawn a new process"
+    )]
+    Forked {
+        /// The C function, or the operation of this crate.
+        op: &'static str,
+    },
+
+    /// Two handles belong to different devices or contexts.
+    #[error("{op}: {what}")]
+    Mismatch {
+        /// The C function.
+        op: &'static str,
+        /// What does not fit, and what would.
+        what: String,
+    },
+
+    /// A length, size or range does not fit.
+    #[error("{op}: expected {expected} {unit}, got {actual}")]
+    Length {
+        /// The C function.
+        op: &'static str,
+        /// What would fit.
+        expected: usize,
+        /// What was given.
+        actual: usize,
+        /// `elements` or `bytes`.
+        unit: &'static str,
+    },
+
+    /// The event was not created for this operation.
+    #[error("{op}: {what}")]
+    EventMode {
+        /// The C function.
+        op: &'static str,
+        /// What the event lacks, and how to create one that has it.
+        what: &'static str,
+    },
+
+    /// The time between two events is negative.
+    #[error("the event that was given as the start was reached {0:?} after the end; swap them")]
+    NegativeElapsed(Duration),
+
+    /// An earlier wait on this stream failed, so that nobody knows what still runs on it. It takes no more work.
+    #[error(
+        "{op}: an earlier wait on this stream failed, and what it was working on was leaked; create a new stream"
+    )]
+    Poisoned {
+        /// The C function.
+        op: &'static str,
+    },
+
+    /// The closure of a callback panicked.
+    #[error("the callback panicked: {message}")]
+    Panicked {
+        /// The panic's message.
+        message: String,
+    },
+
+    /// The stream of a callback ended before the callback ran. Its closure was dropped.
+    #[error("the callback was abandoned: its stream was destroyed before it ran")]
+    Abandoned,
+
+    /// A wait of this crate ran out of time.
+    #[error("{op}: not finished after {timeout:?}")]
+    Timeout {
+        /// What was waited for.
+        op: &'static str,
+        /// How long.
+        timeout: Duration,
+    },
+
+    /// The model does not fit what it is used with.
+    #[error("{0}")]
+    Model(String),
+
+    /// Handles are alive.
+    #[error(
+        "{op}: still in use by {handles} other handles (devices, contexts, streams, events, buffers, models); drop them first"
+    )]
+    InUse {
+        /// The C function.
+        op: &'static str,
+        /// How many.
+        handles: usize,
+    },
+
+    /// The operating system refused something.
+    #[error("{op}: {message}")]
+    Os {
+        /// What was tried.
+        op: &'static str,
+        /// What the system said.
+        message: String,
+    },
+}
+
+impl Error {
+    /// The status code, if a C function answered with one.
+    pub fn code(&self) -> Option<AclCode> {
+        match self {
+            Error::Acl(error) => Some(error.code),
+            _ => None,
+        }
+    }
+
+    /// Whether this is a wait that ran out of time, and that may be repeated.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Error::Acl(error) => error.code.kind() == ErrorKind::Timeout,
+            Error::Timeout { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the error says that nothing was submitted: the check of an argument failed, here or in ACL.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Error::Acl(error) => error.code.is_refusal(),
+            _ => true,
+        }
+    }
+}
+
+impl From<ascendcl_sys::LoadError> for Error {
+    fn from(error: ascendcl_sys::LoadError) -> Self {
+        Error::Load(Arc::new(error))
+    }
+}
+
+/// A C function answered with an error.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AclError {
+    /// What it answered.
+    pub code: AclCode,
+    /// The C function.
+    pub op: &'static str,
+    /// The device concerned, if any.
+    pub device: Option<i32>,
+    /// What ACL wrote about it (`aclGetRecentErrMsg`), or an empty string.
+    pub message: String,
+}
+
+impl fmt::Display for AclError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed with {}", self.op, self.code)?;
+        if let Some(device) = self.device {
+            write!(f, " on device {device}")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message.trim_end())?;
+        }
+        match self.code.hint() {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for AclError {}
+
+/// An asynchronous operation could not be enqueued, or could not be waited for. Gives back what it had taken, if that is
+/// safe.
+pub struct Rejected<T> {
+    /// Why.
+    pub error: Error,
+    /// What the operation had taken. `None` when the device may still be using it: then it stays alive until the stream has
+    /// passed it, or for ever when nobody can tell.
+    pub returned: Option<T>,
+}
+
+impl<T> fmt::Debug for Rejected<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rejected")
+            .field("error", &self.error)
+            .field("returned", &self.returned.is_some())
+            .finish()
+    }
+}
+
+impl<T> fmt::Display for Rejected<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl<T> std::error::Error for Rejected<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl<T> From<Rejected<T>> for Error {
+    fn from(rejected: Rejected<T>) -> Self {
+        rejected.error
+    }
+}

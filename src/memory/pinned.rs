@@ -1,0 +1,151 @@
+//! [`PinnedBuffer`]: host memory that a device can read and write by itself.
+
+use super::{DeviceCopy, byte_len};
+use crate::{
+    Context, Result,
+    context::SendRaw,
+    guard::{self, Disposal},
+    reaper,
+    runtime::acl,
+};
+use core::ffi::c_void;
+use std::{
+    fmt,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    ptr::{self, NonNull},
+    slice,
+};
+
+/// A page-locked allocation of the host.
+pub(crate) struct PinnedMemory {
+    context: Context,
+    /// Null if the allocation is empty.
+    ptr: *mut c_void,
+}
+
+// SAFETY: the allocation is plain host memory that belongs to this value alone; ACL frees it from any thread.
+unsafe impl Send for PinnedMemory {}
+// SAFETY: a shared reference gives nothing but the address.
+unsafe impl Sync for PinnedMemory {}
+
+fn free(context: &Context, ptr: *mut c_void) {
+    context.release(|| {
+        // SAFETY: `ptr` came from aclrtMallocHost and has this one owner; while a stream uses it, the stream is the owner.
+        unsafe { acl!(context, aclrtFreeHost(ptr)) }
+    });
+}
+
+impl Drop for PinnedMemory {
+    fn drop(&mut self) {
+        if self.ptr.is_null() {
+            return;
+        }
+        match guard::disposal() {
+            Disposal::Now => free(&self.context, self.ptr),
+            Disposal::Later => {
+                let (context, ptr) = (self.context.clone(), SendRaw(self.ptr));
+                reaper::run_later(move || {
+                    let SendRaw(ptr) = { ptr };
+                    free(&context, ptr);
+                });
+            }
+            Disposal::Never => {}
+        }
+    }
+}
+
+/// Host memory that devices copy from and to while the host does something else: `len` values of `T`, used as a slice.
+///
+/// Asynchronous copies take it and give it back when they are done: see [`Transfer`](crate::Transfer).
+///
+/// ```
+/// # fn main() -> Result<(), ascendcl::Error> {
+/// let context = ascendcl::Acl::new()?.device(0)?.create_context()?;
+/// let mut pinned = context.alloc_pinned::<u16>(256)?;
+/// pinned.fill(7);
+/// assert_eq!(pinned[255], 7);
+/// # Ok(())
+/// # }
+/// ```
+pub struct PinnedBuffer<T: DeviceCopy> {
+    memory: PinnedMemory,
+    len: usize,
+    of: PhantomData<T>,
+}
+
+impl Context {
+    /// Allocates page-locked host memory for `len` values, all zero.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory).
+    #[doc(alias = "aclrtMallocHost")]
+    pub fn alloc_pinned<T: DeviceCopy>(&self, len: usize) -> Result<PinnedBuffer<T>> {
+        const OP: &str = "aclrtMallocHost";
+        let bytes = byte_len::<T>(OP, len)?;
+        let mut ptr = ptr::null_mut();
+        // Size 0 never reaches ACL, which refuses it.
+        if bytes > 0 {
+            self.bind_checked(OP)?;
+            // SAFETY: a valid place for the answer; the context is current.
+            unsafe { acl!(self, aclrtMallocHost(&mut ptr, bytes)) }?;
+            // SAFETY: ACL gave `bytes` bytes of host memory. Its contents are undefined, and a slice needs values.
+            unsafe { ptr::write_bytes(ptr.cast::<u8>(), 0, bytes) };
+        }
+        let memory = PinnedMemory { context: self.clone(), ptr };
+        debug_assert!((ptr as usize).is_multiple_of(align_of::<T>()), "ACL aligns to 64 bytes");
+        Ok(PinnedBuffer { memory, len, of: PhantomData })
+    }
+
+    /// Allocates page-locked host memory and copies `values` into it.
+    #[doc(alias = "aclrtMallocHost")]
+    pub fn alloc_pinned_from<T: DeviceCopy>(&self, values: &[T]) -> Result<PinnedBuffer<T>> {
+        let mut pinned = self.alloc_pinned(values.len())?;
+        pinned.copy_from_slice(values);
+        Ok(pinned)
+    }
+}
+
+impl<T: DeviceCopy> PinnedBuffer<T> {
+    /// The context it was allocated in.
+    pub fn context(&self) -> &Context {
+        &self.memory.context
+    }
+
+    pub(crate) fn address(&self) -> *mut c_void {
+        self.memory.ptr
+    }
+
+    pub(crate) fn into_memory(self) -> PinnedMemory {
+        self.memory
+    }
+
+    fn data(&self) -> NonNull<T> {
+        // An empty buffer has no allocation; a slice wants an aligned address all the same.
+        NonNull::new(self.memory.ptr.cast()).unwrap_or(NonNull::dangling())
+    }
+}
+
+impl<T: DeviceCopy> Deref for PinnedBuffer<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the allocation holds `len` values, written when it was made, of a type without invalid bit patterns, aligned to 64 bytes.
+        // No device writes it meanwhile: a copy that does owns the buffer until it is done.
+        unsafe { slice::from_raw_parts(self.data().as_ptr(), self.len) }
+    }
+}
+
+impl<T: DeviceCopy> DerefMut for PinnedBuffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`; the buffer is borrowed exclusively.
+        unsafe { slice::from_raw_parts_mut(self.data().as_ptr(), self.len) }
+    }
+}
+
+impl<T: DeviceCopy + fmt::Debug> fmt::Debug for PinnedBuffer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedBuffer").field("len", &self.len).finish_non_exhaustive()
+    }
+}

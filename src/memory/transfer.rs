@@ -1,0 +1,214 @@
+//! [`Transfer`]: asynchronous copies between host and device.
+//!
+//! The host side is page-locked memory that the copy takes and gives back. The device side stays usable, so that what comes next can be
+//! enqueued behind the copy at once; the copy is one of its owners.
+
+use super::{DeviceCopy, DeviceMemory, DeviceView, PinnedBuffer, check_len};
+use crate::{Callback, Error, Rejected, Result, Stream, runtime::acl, teardown::Kept};
+use ascendcl_sys as sys;
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+/// An asynchronous copy that owns its host memory until it is done: see [`Stream::upload`] and [`Stream::download`].
+///
+/// [`wait`](Transfer::wait) for it, or await it, to get the memory back. Dropping it does not wait: the memory is freed when the stream has
+/// passed the copy. Forgetting it leaks.
+#[must_use = "the host memory comes back from `wait`; dropped, it is freed when the copy is done"]
+pub struct Transfer<T: DeviceCopy> {
+    stream: Stream,
+    /// The number of the copy in its stream; 0 if there was nothing to copy.
+    number: u64,
+    /// Taken when it is given back.
+    pinned: Option<PinnedBuffer<T>>,
+    device: Arc<DeviceMemory>,
+    /// Wakes who awaits.
+    done: Option<Callback<()>>,
+}
+
+impl Stream {
+    /// Enqueues a copy from page-locked host memory to device memory.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), ascendcl::Error> {
+    /// let context = ascendcl::Acl::new()?.device(0)?.create_context()?;
+    /// let stream = context.create_stream()?;
+    /// let device = context.alloc::<f32>(3)?;
+    /// let upload = stream.upload(context.alloc_pinned_from(&[1.0, 2.0, 3.0])?, &device)?;
+    /// let download = stream.download(&device, context.alloc_pinned(3)?)?;
+    /// assert_eq!(download.wait()?[..], [1.0, 2.0, 3.0]);
+    /// let pinned = upload.wait()?; // to be filled again
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] if the lengths differ, [`Error::Mismatch`] if the memory is on another device. The host memory comes back in the error,
+    /// unless the copy may be running.
+    #[doc(alias = "aclrtMemcpyAsync")]
+    pub fn upload<T: DeviceCopy>(
+        &self,
+        from: PinnedBuffer<T>,
+        to: &DeviceView<T>,
+    ) -> Result<Transfer<T>, Rejected<PinnedBuffer<T>>> {
+        self.transfer(from, to, sys::ACL_MEMCPY_HOST_TO_DEVICE)
+    }
+
+    /// Enqueues a copy from device memory to page-locked host memory. See [`Stream::upload`].
+    #[doc(alias = "aclrtMemcpyAsync")]
+    pub fn download<T: DeviceCopy>(
+        &self,
+        from: &DeviceView<T>,
+        to: PinnedBuffer<T>,
+    ) -> Result<Transfer<T>, Rejected<PinnedBuffer<T>>> {
+        self.transfer(to, from, sys::ACL_MEMCPY_DEVICE_TO_HOST)
+    }
+
+    fn transfer<T: DeviceCopy>(
+        &self,
+        pinned: PinnedBuffer<T>,
+        device: &DeviceView<T>,
+        kind: sys::aclrtMemcpyKind,
+    ) -> Result<Transfer<T>, Rejected<PinnedBuffer<T>>> {
+        const OP: &str = "aclrtMemcpyAsync";
+        let fits =
+            check_len(OP, device.len(), pinned.len()).and_then(|()| self.check_memory(OP, device.context()));
+        if let Err(error) = fits {
+            return Err(Rejected { error, returned: Some(pinned) });
+        }
+        let mut transfer = Transfer {
+            stream: self.clone(),
+            number: 0,
+            device: device.memory().clone(),
+            pinned: None,
+            done: None,
+        };
+        let bytes = device.byte_len();
+        if bytes > 0 {
+            let (dst, capacity, src) = if kind == sys::ACL_MEMCPY_HOST_TO_DEVICE {
+                (device.as_raw(), device.capacity(), pinned.address())
+            } else {
+                (pinned.address(), bytes, device.as_raw())
+            };
+            let result = self.enqueue(OP, |raw| {
+                // SAFETY: both sides hold `bytes` bytes. The host side belongs to the transfer, which nobody can look into, and then to
+                // the stream, until the copy is done; the device side has them as owners.
+                unsafe { acl!(self, aclrtMemcpyAsync(dst, capacity, src, bytes, kind, raw)) }
+            });
+            match result {
+                Ok(number) => transfer.number = number,
+                Err(error) if error.is_refusal() => {
+                    return Err(Rejected { error, returned: Some(pinned) });
+                }
+                // It may be running all the same: the stream keeps both sides.
+                Err(error) => {
+                    let owners = [Kept::Pinned(pinned.into_memory()), Kept::Device(transfer.device.clone())];
+                    self.keep(owners, bytes);
+                    return Err(Rejected { error, returned: None });
+                }
+            }
+        }
+        transfer.pinned = Some(pinned);
+        Ok(transfer)
+    }
+}
+
+impl<T: DeviceCopy> Transfer<T> {
+    /// Waits until the copy is done, and gives the host memory back. Waits for everything that is on the stream by now.
+    ///
+    /// # Errors
+    ///
+    /// If the stream met an error the memory is leaked, because the copy may still be running.
+    #[doc(alias = "aclrtSynchronizeStream")]
+    pub fn wait(mut self) -> Result<PinnedBuffer<T>> {
+        if !self.is_known_done() {
+            self.stream.synchronize()?;
+        }
+        self.give_back()
+    }
+
+    /// Waits until the copy is done, but no longer than `timeout`. After a timeout the error gives the transfer back.
+    #[doc(alias = "aclrtSynchronizeStreamWithTimeout")]
+    pub fn wait_timeout(mut self, timeout: Duration) -> Result<PinnedBuffer<T>, Rejected<Transfer<T>>> {
+        if !self.is_known_done()
+            && let Err(error) = self.stream.synchronize_timeout(timeout)
+        {
+            // A poisoned stream will never say that the copy is done.
+            let returned = if self.stream.is_poisoned() { None } else { Some(self) };
+            return Err(Rejected { error, returned });
+        }
+        self.give_back().map_err(|error| Rejected { error, returned: None })
+    }
+
+    /// Whether the copy is done, so that waiting does not wait.
+    #[doc(alias = "aclrtStreamQuery")]
+    pub fn is_done(&self) -> Result<bool> {
+        Ok(self.is_known_done() || self.stream.is_idle()?)
+    }
+
+    fn is_known_done(&self) -> bool {
+        self.stream.has_passed(self.number)
+    }
+
+    fn give_back(&mut self) -> Result<PinnedBuffer<T>> {
+        // Taken once only: by `wait`, which ends the transfer, or by the future, which is not polled again.
+        self.pinned.take().ok_or(Error::Abandoned)
+    }
+}
+
+// Nothing in it is pinned: the values lie in memory of their own.
+impl<T: DeviceCopy> Unpin for Transfer<T> {}
+
+impl<T: DeviceCopy> Future for Transfer<T> {
+    type Output = Result<PinnedBuffer<T>>;
+
+    /// Awaiting puts a callback behind the copy, the first time it has to wait.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.is_known_done() {
+            return Poll::Ready(self.give_back());
+        }
+        if self.done.is_none() {
+            let callback = match self.stream.launch_callback(|| ()) {
+                Ok(callback) => callback,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            self.done = Some(callback);
+        }
+        let Some(callback) = &mut self.done else { return Poll::Pending };
+        match Pin::new(callback).poll(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(result) => {
+                self.done = None;
+                if let Err(error) = result {
+                    return Poll::Ready(Err(error));
+                }
+                // The callback came behind the copy.
+                self.stream.set_passed(self.number);
+                Poll::Ready(self.give_back())
+            }
+        }
+    }
+}
+
+impl<T: DeviceCopy> Drop for Transfer<T> {
+    fn drop(&mut self) {
+        let Some(pinned) = self.pinned.take() else { return };
+        if !self.is_known_done() {
+            let bytes = mem::size_of_val(&*pinned);
+            self.stream.keep([Kept::Pinned(pinned.into_memory()), Kept::Device(self.device.clone())], bytes);
+        }
+    }
+}
+
+impl<T: DeviceCopy> fmt::Debug for Transfer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transfer").field("stream", &self.stream).field("done", &self.is_known_done()).finish()
+    }
+}

@@ -1,0 +1,178 @@
+//! [`Dataset`]: the buffers that a model reads or writes.
+
+use crate::{
+    Context, DeviceView, Error, Result,
+    guard::{self, Disposal},
+    reaper,
+    runtime::{Site, acl},
+};
+use ascendcl_sys as sys;
+use std::{fmt, sync::Arc};
+
+/// The buffers that a model reads, or those that it writes, in the order of its description. Owns them together with whoever else does.
+///
+/// A cheap handle. It does not change once it is made, so one pair of datasets serves any number of executions.
+///
+/// ```no_run
+/// # fn main() -> Result<(), ascendcl::Error> {
+/// # let context = ascendcl::Acl::new()?.device(0)?.create_context()?;
+/// use ascendcl::{Dataset, Model};
+///
+/// let model = Model::load(&context, "digits.om")?;
+/// let image = context.alloc::<f32>(64)?;
+/// let inputs = Dataset::new(&context, [image.as_bytes()])?;
+/// let outputs = model.create_outputs()?;
+/// model.execute(&inputs, &outputs)?;
+/// let scores: Vec<f32> = outputs.buffer(0).unwrap().cast()?.to_vec()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[doc(alias = "aclmdlDataset")]
+pub struct Dataset {
+    inner: Arc<DatasetInner>,
+}
+
+pub(crate) struct DatasetInner {
+    context: Context,
+    raw: RawDataset,
+    buffers: Vec<DeviceView<u8>>,
+}
+
+/// The C objects. Their order of destruction is the dataset, then its buffers, then (by [`DatasetInner`]) the memory.
+struct RawDataset {
+    dataset: *mut sys::aclmdlDataset,
+    buffers: Vec<*mut sys::aclDataBuffer>,
+}
+
+// SAFETY: the C objects are plain descriptions without a thread of their own, not changed after they were made, and destroyed once.
+unsafe impl Send for RawDataset {}
+// SAFETY: as above: executions only read them.
+unsafe impl Sync for RawDataset {}
+
+impl Dataset {
+    /// Makes a dataset of device memory. Typed memory becomes bytes with [`DeviceView::as_bytes`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if memory is on another device than the context, [`Error::Length`] if it is empty.
+    #[doc(alias = "aclmdlCreateDataset")]
+    #[doc(alias = "aclCreateDataBuffer")]
+    #[doc(alias = "aclmdlAddDatasetBuffer")]
+    pub fn new(context: &Context, buffers: impl IntoIterator<Item = DeviceView<u8>>) -> Result<Dataset> {
+        const OP: &str = "aclmdlCreateDataset";
+        let buffers: Vec<_> = buffers.into_iter().collect();
+        for (index, buffer) in buffers.iter().enumerate() {
+            if buffer.context().device() != context.device() {
+                return Err(Error::Mismatch {
+                    op: OP,
+                    what: format!(
+                        "buffer {index} is on device {}, the dataset for device {}",
+                        buffer.context().device().id(),
+                        context.device().id()
+                    ),
+                });
+            }
+            if buffer.is_empty() {
+                return Err(Error::Length { op: OP, expected: 1, actual: 0, unit: "bytes at least" });
+            }
+        }
+        context.bind(OP)?;
+        let api = context.api();
+        let (Some(create), Some(create_buffer)) = (api.aclmdlCreateDataset, api.aclCreateDataBuffer) else {
+            return Err(Error::MissingSymbol { function: OP });
+        };
+        // SAFETY: takes nothing.
+        let dataset = unsafe { create() };
+        if dataset.is_null() {
+            return Err(Error::Model("aclmdlCreateDataset gave none: out of memory".into()));
+        }
+        let raw = RawDataset { dataset, buffers: Vec::with_capacity(buffers.len()) };
+        let mut inner = DatasetInner { context: context.clone(), raw, buffers };
+        for index in 0..inner.buffers.len() {
+            let (address, bytes) = (inner.buffers[index].as_raw(), inner.buffers[index].byte_len());
+            // SAFETY: keeps the address and the size only; the memory outlives it in `inner`.
+            let buffer = unsafe { create_buffer(address, bytes) };
+            if buffer.is_null() {
+                return Err(Error::Model("aclCreateDataBuffer gave none: out of memory".into()));
+            }
+            inner.raw.buffers.push(buffer);
+            // SAFETY: both are alive, and destroyed together.
+            unsafe { acl!(context, aclmdlAddDatasetBuffer(inner.raw.dataset, buffer)) }?;
+        }
+        Ok(Dataset { inner: Arc::new(inner) })
+    }
+
+    /// How many buffers it has.
+    #[doc(alias = "aclmdlGetDatasetNumBuffers")]
+    pub fn len(&self) -> usize {
+        self.inner.buffers.len()
+    }
+
+    /// Whether it has no buffer.
+    pub fn is_empty(&self) -> bool {
+        self.inner.buffers.is_empty()
+    }
+
+    /// A buffer of it.
+    #[doc(alias = "aclmdlGetDatasetBuffer")]
+    pub fn buffer(&self, index: usize) -> Option<&DeviceView<u8>> {
+        self.inner.buffers.get(index)
+    }
+
+    /// All buffers.
+    pub fn buffers(&self) -> &[DeviceView<u8>] {
+        &self.inner.buffers
+    }
+
+    /// The context it was made in.
+    pub fn context(&self) -> &Context {
+        &self.inner.context
+    }
+
+    /// The C object. It stays valid as long as a handle of this dataset does.
+    pub fn as_raw(&self) -> *mut sys::aclmdlDataset {
+        self.inner.raw.dataset
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<DatasetInner> {
+        &self.inner
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.buffers()).finish()
+    }
+}
+
+fn destroy(context: &Context, raw: RawDataset) {
+    context.release(|| {
+        // SAFETY: no handle is left, and no stream uses the dataset any more: streams are owners. Destroyed once.
+        let mut result = unsafe { acl!(context, aclmdlDestroyDataset(raw.dataset)) };
+        for buffer in raw.buffers {
+            // SAFETY: as above; destroying the dataset left its buffers alone.
+            result = result.and(unsafe { acl!(context, aclDestroyDataBuffer(buffer)) });
+        }
+        result
+    });
+}
+
+impl Drop for DatasetInner {
+    fn drop(&mut self) {
+        let buffers = std::mem::take(&mut self.raw.buffers);
+        let raw = RawDataset { dataset: self.raw.dataset, buffers };
+        match guard::disposal() {
+            Disposal::Now => destroy(&self.context, raw),
+            Disposal::Later => {
+                // The memory goes to the reaper too, behind the dataset that describes it.
+                let (context, memory) = (self.context.clone(), std::mem::take(&mut self.buffers));
+                reaper::run_later(move || {
+                    destroy(&context, raw);
+                    drop(memory);
+                });
+            }
+            Disposal::Never => {}
+        }
+    }
+}

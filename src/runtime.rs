@@ -1,0 +1,79 @@
+//! One initialised backend of this process: its table of functions, and how answers become errors.
+
+use crate::{AclCode, AclError, Backend, Error, Result};
+use ascendcl_sys::{AclApi, aclError};
+use std::{ffi::CStr, sync::atomic::AtomicBool};
+
+/// Shared by every handle, directly or through its parents.
+pub(crate) struct Runtime {
+    pub(crate) api: &'static AclApi,
+    pub(crate) backend: Backend,
+    /// Whether `aclInit` was ours, so that `aclFinalize` is ours too.
+    pub(crate) owns_init: AtomicBool,
+}
+
+/// Something on whose behalf C functions are called.
+pub(crate) trait Site {
+    fn runtime(&self) -> &Runtime;
+
+    /// The device to name in errors.
+    fn device_id(&self) -> Option<i32>;
+
+    fn api(&self) -> &'static AclApi {
+        self.runtime().api
+    }
+
+    /// Turns a status into an error that carries what ACL says about it. To be called on the thread that made the call, right
+    /// after it.
+    #[inline]
+    fn check(&self, op: &'static str, status: aclError) -> Result<()> {
+        if status == 0 { Ok(()) } else { Err(self.failure(op, status)) }
+    }
+
+    #[cold]
+    fn failure(&self, op: &'static str, status: aclError) -> Error {
+        Error::Acl(Box::new(AclError {
+            code: AclCode(status),
+            op,
+            device: self.device_id(),
+            message: recent_message(self.api()),
+        }))
+    }
+}
+
+impl Site for Runtime {
+    fn runtime(&self) -> &Runtime {
+        self
+    }
+
+    fn device_id(&self) -> Option<i32> {
+        None
+    }
+}
+
+/// Takes the text that ACL has gathered for this thread.
+pub(crate) fn recent_message(api: &AclApi) -> String {
+    let Some(recent) = api.aclGetRecentErrMsg else { return String::new() };
+    // SAFETY: the function takes nothing, and may be called at any time on any thread.
+    let text = unsafe { recent() };
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: ACL returned a NUL-terminated string that stays valid until the next call on this thread; it is copied before.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().trim().to_owned()
+}
+
+/// Calls a C function by name on behalf of a [`Site`]: `acl!(context, aclrtStreamGetId(stream, &mut id))?`.
+///
+/// A function that the loaded library lacks is an error of this one call. The call is `unsafe`: use it in an `unsafe` block
+/// that argues for the arguments.
+macro_rules! acl {
+    ($site:expr, $function:ident($($argument:expr),* $(,)?)) => {{
+        let site = $site;
+        match $crate::runtime::Site::api(site).$function {
+            Some(function) => $crate::runtime::Site::check(site, stringify!($function), function($($argument),*)),
+            None => Err($crate::Error::MissingSymbol { function: stringify!($function) }),
+        }
+    }};
+}
+pub(crate) use acl;
