@@ -1,10 +1,84 @@
-//! Maintenance.
+//! Maintenance of the workspace: everything that needs libclang, pip or network lives here.
+
 mod bindings;
 mod error;
 mod workspace;
-fn main() {
-    if let Err(e) = bindings::run() {
-        eprintln!("error: {e}");
-        std::process::exit(1);
+
+use std::{env, path::PathBuf, process::ExitCode};
+
+use error::Error;
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+Maintenance of the workspace.
+
+Usage: cargo run -p xtask -- COMMAND
+
+Commands:
+  bindings            write ascendcl-sys/src/{bindings,table}.rs and docs/abi-generations.md from the pinned headers
+    --check           change nothing; fail if the committed files are not what the headers give
+  abi-check [DIR]     compare the bindings with the headers in DIR, an include folder (default: $ASCEND_HOME_PATH/include);
+                      fail if anything that both have is not the same
+    --verbose         name what only one side has
+
+Both fetch what they need with pip, once, into target/xtask. LIBCLANG_PATH chooses another libclang.
+Exit code: 0 all well, 1 a difference was found, 2 the command could not be carried out.
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
     }
+}
+
+/// Carries out the command line; `false` if it found a difference.
+fn run() -> Result<bool, Error> {
+    let mut arguments = lexopt::Parser::from_env();
+    let command = match arguments.next()? {
+        Some(Value(command)) => command.string()?,
+        Some(Long("help") | Short('h')) | None => {
+            print!("{HELP}");
+            return Ok(true);
+        }
+        Some(other) => return Err(other.unexpected().into()),
+    };
+    match command.as_str() {
+        "bindings" => bindings_command(arguments),
+        "abi-check" => abi_check_command(arguments),
+        other => {
+            Err(Error::new(format!("there is no command `{other}`; see `cargo run -p xtask -- --help`")))
+        }
+    }
+}
+
+fn bindings_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
+    let mut check = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("check") => check = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if check { bindings::check() } else { bindings::write().map(|()| true) }
+}
+
+fn abi_check_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
+    let (mut dir, mut verbose) = (None, false);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("verbose") | Short('v') => verbose = true,
+            Value(value) if dir.is_none() => dir = Some(PathBuf::from(value)),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let installed = || env::var_os("ASCEND_HOME_PATH").map(|home| PathBuf::from(home).join("include"));
+    let dir = dir.or_else(installed).ok_or_else(|| {
+        Error::new("abi-check needs an include folder: name one, or set ASCEND_HOME_PATH (source set_env.sh)")
+    })?;
+    bindings::abi_check(&dir, verbose)
 }

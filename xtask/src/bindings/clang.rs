@@ -65,84 +65,86 @@ impl Clang {
             let path = c_library.join(name);
             fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
         }
-        if env::var_os("LIBCLANG_PATH").is_none() {
-            let folder = cache.join("libclang");
-            let native = folder.join("clang/native");
-            if !native.is_dir() {
-                eprintln!("installing {LIBCLANG} with pip");
-                let target = folder.to_string_lossy().into_owned();
-                wheels::pip(&["install", "--quiet", "--no-deps", "--target", &target, LIBCLANG]).map_err(
-                    |e| {
-                        Error::new(format!(
-                            "{e}; or set LIBCLANG_PATH to the folder of an installed libclang"
-                        ))
-                    },
-                )?;
-            }
-            // SAFETY: this program is single-threaded here; nothing reads the environment at the same time.
-            unsafe { env::set_var("LIBCLANG_PATH", &native) };
-        }
-        let folder = PathBuf::from(env::var_os("LIBCLANG_PATH").unwrap_or_default());
-        // bindgen panics without libclang; this finds out first.
-        let found = folder.is_file()
-            || fs::read_dir(&folder).is_ok_and(|mut entries| {
-                entries.any(|e| e.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("libclang")))
-            });
-        if !found {
-            return Err(Error::new(format!(
-                "no libclang in LIBCLANG_PATH={}: point it at the folder of libclang.so, or unset it to install one",
-                folder.display()
-            )));
-        }
+        load_libclang(&cache.join("libclang"))?;
         Ok(Self { c_library })
     }
 
     /// Runs bindgen for both instruction sets and requires the same answer.
+    ///
+    /// A toolkit's headers may include more of the C library than our stand-in has. Then the headers of this
+    /// machine's compiler are taken, which fit its own instruction set only.
     pub fn generate(&self, headers: &Headers) -> Result<Generated, Error> {
-        let [first, second] = TARGETS.map(|target| self.run(headers, target));
-        let (first, second) = (first?, second?);
+        let stand_in = [
+            "-nostdinc".to_owned(),
+            "-nostdinc++".to_owned(),
+            format!("-isystem{}", self.c_library.display()),
+        ];
+        let first = match bindgen(headers, TARGETS[0], &stand_in) {
+            Ok(generated) => generated,
+            Err(text) if text.contains("file not found") => {
+                eprintln!("these headers include others: reading them again with those of the C++ compiler");
+                let native = TARGETS.iter().find(|target| target.starts_with(env::consts::ARCH));
+                return bindgen(headers, native.unwrap_or(&TARGETS[0]), &compiler_includes())
+                    .map_err(unreadable);
+            }
+            Err(text) => return Err(unreadable(text)),
+        };
+        let second = bindgen(headers, TARGETS[1], &stand_in).map_err(unreadable)?;
         if first.source != second.source {
             let line = first.source.lines().zip(second.source.lines()).find(|(a, b)| a != b);
             let (a, b) = line.unwrap_or_default();
+            let [here, there] = TARGETS;
             return Err(Error::new(format!(
-                "the headers mean different things on {} and {}: `{}` against `{}`",
-                TARGETS[0],
-                TARGETS[1],
+                "the headers mean different things on {here} and {there}: `{}` against `{}`",
                 a.trim(),
                 b.trim()
             )));
         }
         Ok(first)
     }
+}
 
-    fn run(&self, headers: &Headers, target: &str) -> Result<Generated, Error> {
-        // A toolkit's headers may include more than our stand-in has; then the compiler's own are tried.
-        let plain = vec![
-            "-nostdinc".to_owned(),
-            "-nostdinc++".to_owned(),
-            format!("-isystem{}", self.c_library.display()),
-        ];
-        match bindgen(headers, target, &plain) {
-            Err(BindgenFailure::MissingHeader(text)) => {
-                match bindgen(headers, target, &compiler_includes()) {
-                    Ok(generated) => Ok(generated),
-                    Err(_) => Err(Error::new(format!("clang cannot read the headers: {}", text.trim()))),
-                }
-            }
-            Err(BindgenFailure::Other(text)) => {
-                Err(Error::new(format!("clang cannot read the headers: {}", text.trim())))
-            }
-            Ok(generated) => Ok(generated),
-        }
+fn unreadable(text: String) -> Error {
+    let text = text.trim().trim_start_matches("clang diagnosed error:").trim().replace('\n', "; ");
+    Error::new(format!("clang cannot read the headers: {text}"))
+}
+
+/// Loads libclang into this thread; bindgen would panic without one.
+fn load_libclang(folder: &Path) -> Result<(), Error> {
+    if let Some(chosen) = env::var_os("LIBCLANG_PATH") {
+        return clang_sys::load().map_err(|e| {
+            let chosen = Path::new(&chosen).display();
+            Error::new(format!(
+                "no usable libclang in LIBCLANG_PATH={chosen} ({e}): point it at the folder of libclang.so, or unset it"
+            ))
+        });
     }
+    let native = folder.join("clang/native");
+    let installed = if native.join("libclang.so").is_file() {
+        Ok(())
+    } else {
+        eprintln!("installing {LIBCLANG} with pip");
+        let target = folder.to_string_lossy();
+        wheels::pip(&["install", "--quiet", "--no-deps", "--upgrade", "--target", &target, LIBCLANG])
+    };
+    if installed.is_ok() {
+        // SAFETY: this program has one thread, so nothing reads the environment at the same time.
+        unsafe { env::set_var("LIBCLANG_PATH", &native) };
+    }
+    // Without the pinned one, whatever the system has will do.
+    clang_sys::load().map_err(|found| match installed {
+        Ok(()) => Error::new(format!(
+            "libclang cannot be loaded ({found}): delete {} and run this again",
+            folder.display()
+        )),
+        Err(pip) => Error::new(format!(
+            "no libclang on this system, and it cannot be installed: {pip}; or set LIBCLANG_PATH"
+        )),
+    })
 }
 
-enum BindgenFailure {
-    MissingHeader(String),
-    Other(String),
-}
-
-fn bindgen(headers: &Headers, target: &str, library: &[String]) -> Result<Generated, BindgenFailure> {
+/// One run; an error is in clang's words.
+fn bindgen(headers: &Headers, target: &str, library: &[String]) -> Result<Generated, String> {
     let found = Found::default();
     let mut builder = bindgen::builder()
         .header_contents("ascendcl.hpp", &headers.all_includes())
@@ -167,14 +169,7 @@ fn bindgen(headers: &Headers, target: &str, library: &[String]) -> Result<Genera
     for pattern in headers.allowed_files() {
         builder = builder.allowlist_file(pattern);
     }
-    let bindings = builder.generate().map_err(|error| {
-        let text = error.to_string();
-        if text.contains("file not found") {
-            BindgenFailure::MissingHeader(text)
-        } else {
-            BindgenFailure::Other(text)
-        }
-    })?;
+    let bindings = builder.generate().map_err(|error| error.to_string())?;
     let headers = found
         .0
         .borrow()

@@ -40,8 +40,8 @@ pub fn bindings(union: &Union) -> Result<String, Error> {
 
     let mut codes: Vec<(i64, &str)> = Vec::new();
     for constant in union.constants.iter().filter(|c| c.is_status()) {
-        let value = constant.value().replace(' ', "");
-        let value = value.parse().map_err(|_| Error::new(format!("{} is no number", constant.name)))?;
+        let value =
+            constant.value().parse().map_err(|_| Error::new(format!("{} is no number", constant.name)))?;
         codes.push((value, &constant.name));
     }
     codes.sort_unstable();

@@ -76,7 +76,8 @@ impl Abi {
                     let name = renamed(&import.tree).map(|(_, new)| new).unwrap_or_default();
                     abi.types.push(Type { name, items: vec![item] });
                 }
-                syn::Item::Use(_) => {}
+                // The imports and the list of codes in the committed file.
+                syn::Item::Use(_) | syn::Item::Static(_) => {}
                 other => {
                     let text = other.to_token_stream().to_string();
                     return Err(Error::new(format!("bindgen made something unexpected: {text}")));
@@ -97,10 +98,6 @@ impl Abi {
 
     pub fn constant(&self, name: &str) -> Option<&Constant> {
         self.constants.iter().find(|c| c.name == name)
-    }
-
-    pub fn type_(&self, name: &str) -> Option<&Type> {
-        self.types.iter().find(|t| t.name == name)
     }
 }
 
@@ -161,7 +158,8 @@ impl Constant {
     }
 
     pub fn value(&self) -> String {
-        text_of(&self.item.expr)
+        let value = &self.item.expr;
+        pretty(&quote!(const X: T = #value;), "const X: T =")
     }
 }
 
@@ -219,21 +217,19 @@ fn layout_facts(check: &syn::ItemConst) -> Vec<(String, u64)> {
     block.block.stmts.iter().filter_map(fact).collect()
 }
 
-/// Source text of a type or a value, spaced as one writes it.
-pub fn text_of(tokens: &impl ToTokens) -> String {
-    let item: Result<syn::File, _> = {
-        let tokens = tokens.to_token_stream();
-        syn::parse2(quote!(type X = #tokens;))
-    };
-    match item {
-        Ok(file) => {
-            let text = prettyplease::unparse(&file);
-            let text = text.trim().trim_start_matches("type X =").trim_end_matches(';');
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            text.replace("( ", "(").replace(", )", ")").replace(" )", ")")
-        }
-        Err(_) => tokens.to_token_stream().to_string(),
-    }
+/// Source text of a type, spaced as one writes it.
+pub fn text_of(ty: &impl ToTokens) -> String {
+    pretty(&quote!(type X = #ty;), "type X =").replace("usize]", "]")
+}
+
+/// Source text of an item on one line, less this beginning.
+fn pretty(item: &TokenStream, beginning: &str) -> String {
+    let Ok(file) = syn::parse2::<syn::File>(item.clone()) else { return item.to_string() };
+    let text = prettyplease::unparse(&file);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.trim_start_matches(beginning).trim_end_matches(';').trim();
+    // Long lists were broken over lines.
+    text.replace("( ", "(").replace(", )", ")").replace(" )", ")")
 }
 
 /// Old and new name of `self::old as new`.
@@ -264,5 +260,47 @@ impl VisitMut for ShortPaths {
         if names.len() == 3 && names[0] == "core" && ["ffi", "option"].contains(&names[1].as_str()) {
             *path = path.segments[2].clone().into();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_status_code_is_an_acl_error() {
+        let abi = Abi::parse(
+            "pub const ACL_ERROR_RT_X: u32 = 107000; pub const ACL_ERROR_Y: ::core::ffi::c_int = 1;
+             pub const ACL_SUCCESS: ::core::ffi::c_int = 0; pub const ACL_MAX_DIM_CNT: u32 = 128;
+             pub const ACL_ERROR: aclLogLevel = aclLogLevel(3);",
+            &BTreeMap::new(),
+        )
+        .unwrap();
+        let types: Vec<_> = abi.constants.iter().map(Constant::type_name).collect();
+        assert_eq!(types, ["aclError", "aclError", "aclError", "u32", "aclLogLevel"]);
+    }
+
+    #[test]
+    fn the_second_name_of_an_enum_is_a_type() {
+        let source = "pub use self::aclEngineType as aclopEngineType; pub struct aclEngineType(pub u32);";
+        let abi = Abi::parse(source, &BTreeMap::new()).unwrap();
+        let types: Vec<_> = abi.types.iter().map(|t| (t.name.as_str(), t.definition())).collect();
+        let expected =
+            [("aclopEngineType", "aclEngineType".to_owned()), ("aclEngineType", "{ u32 }".to_owned())];
+        assert_eq!(types, expected);
+    }
+
+    #[test]
+    fn cpp_functions_are_left_out() {
+        let source = r#"unsafe extern "C" {
+            #[link_name = "\u{1}_Z3foov"]
+            pub fn foo();
+            pub fn bar(format: *const ::core::ffi::c_char, ...);
+        }"#;
+        let headers = BTreeMap::from([("bar".to_owned(), "acl/acl.h".to_owned())]);
+        let abi = Abi::parse(source, &headers).unwrap();
+        let found: Vec<_> = abi.functions.iter().map(|f| (f.signature(), f.header.as_str())).collect();
+        assert_eq!(found, [("fn(*const c_char, ...)".to_owned(), "acl/acl.h")]);
+        assert!(abi.function("foo").is_none());
     }
 }

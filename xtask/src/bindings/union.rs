@@ -94,3 +94,66 @@ fn changes(generations: &[Abi], forms: impl Fn(&Abi) -> BTreeMap<String, String>
         .filter(|change| change.forms.iter().flatten().collect::<BTreeSet<_>>().len() > 1)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn abis(sources: &[&str]) -> Vec<Abi> {
+        sources.iter().map(|source| Abi::parse(source, &BTreeMap::new()).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_function_is_there_once_with_its_generations() {
+        let all = union(&abis(&[
+            r#"unsafe extern "C" { pub fn old(); pub fn both(); }"#,
+            r#"unsafe extern "C" { pub fn both(); pub fn new(); }"#,
+        ]));
+        let found: Vec<_> = all.functions.iter().map(|m| (m.function.name.as_str(), m.generations)).collect();
+        assert_eq!(found, [("both", 0b11), ("new", 0b10), ("old", 0b01)]);
+        assert!(all.changes.signatures.is_empty());
+    }
+
+    #[test]
+    fn the_newest_signature_wins_and_the_change_is_listed() {
+        let all = union(&abis(&[
+            r#"unsafe extern "C" { pub fn f(device: u32); }"#,
+            r#"unsafe extern "C" { pub fn f(deviceId: i32); pub fn g(a: u8); }"#,
+            r#"unsafe extern "C" { pub fn g(renamed: u8); }"#,
+        ]));
+        assert_eq!(all.functions[0].function.signature(), "fn(i32)");
+        let [change] = &all.changes.signatures[..] else { panic!("one signature changed") };
+        assert_eq!(change.name, "f");
+        assert_eq!(change.forms, [Some("fn(u32)".to_owned()), Some("fn(i32)".to_owned()), None]);
+    }
+
+    #[test]
+    fn types_and_constants_keep_the_order_of_the_newest() {
+        let all = union(&abis(&[
+            "pub type a = u8; pub type gone = u8; pub const X: u32 = 1; pub const OLD: u32 = 0;",
+            "pub type b = u8; pub type a = u16; pub const Y: u32 = 1; pub const X: u32 = 2;",
+        ]));
+        let types: Vec<_> = all.types.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(types, ["b", "a", "gone"]);
+        assert_eq!(all.types[1].definition(), "u16");
+        let constants: Vec<_> = all.constants.iter().map(|c| (c.name.as_str(), c.value())).collect();
+        assert_eq!(constants, [("Y", "1".to_owned()), ("X", "2".to_owned()), ("OLD", "0".to_owned())]);
+        assert_eq!(all.changes.types[0].forms, [Some("u8".to_owned()), Some("u16".to_owned())]);
+        assert_eq!(all.changes.constants[0].name, "X");
+    }
+
+    #[test]
+    fn a_struct_that_grew_is_a_change() {
+        let grown = |fields: &str, size: u64| {
+            format!(
+                r#"pub struct S {{ {fields} }}
+                const _: () = {{ ["Size of S"][::core::mem::size_of::<S>() - {size}usize]; }};"#
+            )
+        };
+        let all = union(&abis(&[&grown("pub a: u32", 4), &grown("pub a: u32, pub b: u32", 8)]));
+        let forms = &all.changes.types[0].forms;
+        assert_eq!(forms[0].as_deref(), Some("{ a: u32 }, 4 bytes"));
+        assert_eq!(forms[1].as_deref(), Some("{ a: u32, b: u32 }, 8 bytes"));
+        assert_eq!(all.types[0].items.len(), 2, "the layout check goes with its type");
+    }
+}

@@ -12,8 +12,6 @@ use crate::error::Error;
 
 /// One pinned generation of the headers.
 pub struct Generation {
-    /// Name of the bit in `Generations`, and of the generation in the docs.
-    pub constant: &'static str,
     /// The ACL interface version that its headers state.
     pub acl: &'static str,
     /// The version of the wheel that carries the headers.
@@ -28,7 +26,6 @@ pub struct Generation {
 /// Oldest first.
 pub const GENERATIONS: [Generation; 3] = [
     Generation {
-        constant: "ACL_1_2",
         acl: "1.2.0",
         wheel: "2.1.0.post8",
         python: "38",
@@ -36,7 +33,6 @@ pub const GENERATIONS: [Generation; 3] = [
         sha256: "9d279b07b62cc906e88d343ee229150c31e4b6262d4a6034076aeca856bce918",
     },
     Generation {
-        constant: "ACL_1_15",
         acl: "1.15.0",
         wheel: "2.9.0",
         python: "310",
@@ -44,7 +40,6 @@ pub const GENERATIONS: [Generation; 3] = [
         sha256: "3d436f74af70089b4320e6dae374641ddfb76712cdd593e67763ded33cf31a2a",
     },
     Generation {
-        constant: "ACL_1_17",
         acl: "1.17.0",
         wheel: "2.14.0",
         python: "310",
@@ -129,7 +124,12 @@ pub fn pip(arguments: &[&str]) -> Result<(), Error> {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::new(format!("pip {} failed: {}", arguments.join(" "), said.trim())));
+        let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let what = arguments.first().unwrap_or(&"");
+        return Err(Error::new(format!(
+            "pip {what} failed (is the package index reachable?): {}",
+            said.join("; ")
+        )));
     }
     Err(Error::new("pip is missing: install python3 with pip, then run this again"))
 }
