@@ -59,7 +59,7 @@ impl Generation {
         let folder = cache.join("headers").join(self.wheel);
         let third_party = folder.join("torch_npu/include/third_party");
         let done = folder.join("complete");
-        if done.is_file() {
+        if fs::read_to_string(&done).is_ok_and(|sha256| sha256 == self.sha256) {
             return Ok(third_party);
         }
         let wheel = self.download(cache)?;
@@ -68,7 +68,7 @@ impl Generation {
         if !third_party.join("acl/inc/acl/acl.h").is_file() {
             return Err(Error::new(format!("the wheel {} holds no acl/acl.h", wheel.display())));
         }
-        fs::write(&done, "").map_err(|e| Error::io("write", &done, e))?;
+        fs::write(&done, self.sha256).map_err(|e| Error::io("write", &done, e))?;
         Ok(third_party)
     }
 
@@ -79,7 +79,7 @@ impl Generation {
         let pin = format!("torch-npu=={} --hash=sha256:{}\n", self.wheel, self.sha256);
         fs::write(&requirements, pin).map_err(|e| Error::io("write", &requirements, e))?;
 
-        // Asked for even when a wheel is there already: pip then only checks the hash of what it has.
+        // A wheel that is there already is not fetched again; pip then only checks its hash.
         eprintln!("fetching torch-npu {} with pip", self.wheel);
         pip(&[
             "download",
