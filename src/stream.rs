@@ -75,8 +75,8 @@ pub(crate) struct StreamInner {
     owned: bool,
     /// How many operations were enqueued. Counted after the C call, so that whoever reads it knows that they are in the stream.
     issued: AtomicU64,
-    /// How many of them are known to be done.
-    passed: AtomicU64,
+    /// How many of them are known to be done. Shared with the callbacks, which prove what came before them.
+    passed: Arc<AtomicU64>,
     poisoned: AtomicBool,
     retire: RetireQueue<Kept, Event>,
     callbacks: OnceCell<Arc<StreamCallbacks>>,
@@ -133,7 +133,7 @@ impl Stream {
                 raw,
                 owned,
                 issued: AtomicU64::new(0),
-                passed: AtomicU64::new(0),
+                passed: Arc::new(AtomicU64::new(0)),
                 poisoned: AtomicBool::new(false),
                 retire: RetireQueue::new(),
                 callbacks: OnceCell::new(),
@@ -399,6 +399,16 @@ impl Stream {
         self.inner.callbacks.get_or_try_init(|| StreamCallbacks::subscribe(self))
     }
 
+    /// How many operations were enqueued by now: all of them are in the stream.
+    pub(crate) fn issued(&self) -> u64 {
+        self.inner.issued.load(Ordering::Acquire)
+    }
+
+    /// How many operations are known to be done.
+    pub(crate) fn passed(&self) -> &Arc<AtomicU64> {
+        &self.inner.passed
+    }
+
     pub(crate) fn inner(&self) -> &Arc<StreamInner> {
         &self.inner
     }
@@ -442,7 +452,7 @@ impl Drop for StreamInner {
         if *self.poisoned.get_mut() {
             teardown.poison();
         }
-        let dirty = *self.issued.get_mut() > *self.passed.get_mut();
+        let dirty = *self.issued.get_mut() > self.passed.load(Ordering::Acquire);
         match disposal {
             // Destroying an idle stream does not wait.
             Disposal::Now if !dirty => teardown.destroy_idle(),

@@ -21,7 +21,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -44,6 +44,8 @@ pub enum CallbackMode {
 struct Entry {
     task: Arc<dyn Task>,
     owner: Arc<StreamCallbacks>,
+    /// How many operations of the stream are done when it runs.
+    behind: u64,
 }
 
 /// All closures that wait, of all streams and backends.
@@ -53,6 +55,8 @@ static REGISTRY: Lazy<Registry<Entry>> = Lazy::new(Registry::new);
 pub(crate) struct StreamCallbacks {
     thread: Arc<ReportThread>,
     outstanding: AtomicUsize,
+    /// How many operations of the stream are known to be done.
+    passed: Arc<AtomicU64>,
 }
 
 impl StreamCallbacks {
@@ -62,7 +66,8 @@ impl StreamCallbacks {
         stream.context().bind("aclrtSubscribeReport")?;
         // SAFETY: the stream is alive, and so is the thread, until the context goes, which is after the stream.
         unsafe { acl!(stream, aclrtSubscribeReport(thread.id(), stream.as_raw())) }?;
-        Ok(Arc::new(StreamCallbacks { thread, outstanding: AtomicUsize::new(0) }))
+        let passed = stream.passed().clone();
+        Ok(Arc::new(StreamCallbacks { thread, outstanding: AtomicUsize::new(0), passed }))
     }
 
     pub(crate) fn thread_id(&self) -> u64 {
@@ -76,7 +81,7 @@ impl StreamCallbacks {
 
     /// The stream is gone: drops every closure that has not run.
     pub(crate) fn abandon(self: &Arc<Self>) {
-        for Entry { task, owner } in REGISTRY.take_all(|entry| Arc::ptr_eq(&entry.owner, self)) {
+        for Entry { task, owner, .. } in REGISTRY.take_all(|entry| Arc::ptr_eq(&entry.owner, self)) {
             task.abandon();
             owner.end();
         }
@@ -104,7 +109,10 @@ extern "C" fn trampoline(key: *mut c_void) {
     }
     let result = catch_unwind(AssertUnwindSafe(|| {
         // A key that is delivered twice, or late, finds nothing.
-        let Some(Entry { task, owner }) = REGISTRY.take(Key::from_bits(key as usize as u64)) else { return };
+        let entry = REGISTRY.take(Key::from_bits(key as usize as u64));
+        let Some(Entry { task, owner, behind }) = entry else { return };
+        // The stream has got here, so the copies before it are done: their transfers can be waited for in the closure.
+        owner.passed.fetch_max(behind, Ordering::AcqRel);
         let _end = End(owner);
         let _inside = InCallback::enter();
         task.run();
@@ -126,12 +134,20 @@ impl Stream {
     /// It must not wait for the NPU: calls into ACL answer [`Error::InCallback`] there. Handles may be dropped in it. A panic in
     /// it is caught, and given to who waits.
     ///
+    /// The [transfers](crate::Transfer) that were enqueued before it on this stream are done when it runs: move one in, and
+    /// [`wait`](crate::Transfer::wait) gives its memory back at once.
+    ///
     /// ```
     /// # fn main() -> Result<(), ascendcl::Error> {
     /// let context = ascendcl::Acl::new()?.device(0)?.create_context()?;
     /// let stream = context.create_stream()?;
     /// let callback = stream.launch_callback(|| 6 * 7)?;
     /// assert_eq!(callback.wait()?, 42);
+    ///
+    /// let device = context.alloc_from(&[1, 2, 3])?;
+    /// let download = stream.download(&device, context.alloc_pinned(3)?)?;
+    /// let sum = stream.launch_callback(move || download.wait().map(|values| values.iter().sum::<i32>()))?;
+    /// assert_eq!(sum.wait()??, 6);
     /// # Ok(())
     /// # }
     /// ```
@@ -168,7 +184,8 @@ impl Stream {
         };
         let job = Arc::new(Job::new(closure));
         owner.begin();
-        let key = REGISTRY.insert(Entry { task: job.clone(), owner: owner.clone() });
+        let entry = Entry { task: job.clone(), owner: owner.clone(), behind: self.issued() };
+        let key = REGISTRY.insert(entry);
         let launched = self.enqueue("aclrtLaunchCallback", |raw| {
             // SAFETY: `trampoline` takes any user data and does not unwind; the key is a number, not a pointer, so it cannot
             // dangle; the stream is alive.
@@ -183,7 +200,7 @@ impl Stream {
             Ok(_) => Ok(Callback { ticket: Some(job) }),
             Err(error) => {
                 // It may have been submitted all the same, and even have run. If not, the key now names nothing.
-                if let Some(Entry { task, owner }) = REGISTRY.take(key) {
+                if let Some(Entry { task, owner, .. }) = REGISTRY.take(key) {
                     task.abandon();
                     owner.end();
                 }
