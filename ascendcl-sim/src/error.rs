@@ -176,7 +176,10 @@ mod tests {
         // SAFETY: the pointer is alive until the next call on this thread.
         let text = unsafe { CStr::from_ptr(message) }.to_str().unwrap();
         assert!(text.starts_with("EE1002: "), "{text}");
-        assert!(text.contains("aclrtSetDevice failed: device 7 is out of range, runtime result = 107001."), "{text}");
+        assert!(
+            text.contains("aclrtSetDevice failed: device 7 is out of range, runtime result = 107001."),
+            "{text}"
+        );
         assert!(recent_message().is_null());
         assert_eq!(last(false), 107_002);
         assert_eq!(last(true), 107_002);

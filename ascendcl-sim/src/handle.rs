@@ -210,7 +210,15 @@ mod tests {
         assert!(STREAMS.remove(stream).is_none());
         let again = add(8);
         assert_ne!(again, stream);
-        for garbage in [0usize, 1, 64, usize::MAX, again.addr() + 1, again.addr() ^ (1 << 40), &raw const events as usize] {
+        for garbage in [
+            0usize,
+            1,
+            64,
+            usize::MAX,
+            again.addr() + 1,
+            again.addr() ^ (1 << 40),
+            &raw const events as usize,
+        ] {
             assert!(STREAMS.get(ptr::without_provenance(garbage)).is_none(), "{garbage:#x}");
         }
         STREAMS.remove(again);

@@ -1,1 +1,90 @@
-//! Simulator.
+//! AscendCL without an NPU: the C functions of `libascendcl.so`, played by the host CPU.
+//!
+//! What is simulated is an Atlas 300I card: four devices with an Ascend 310 and 8 GiB of memory each, their contexts, streams, events,
+//! host callbacks, device memory, pinned memory and copies, and the execution of models. Argument checks and return codes are those of
+//! the real runtime, and so is what programs get wrong: work runs on other threads after the call has returned, copies read
+//! their source when the stream gets there, the host cannot touch device memory, fresh memory is poison and freed memory too.
+//!
+//! # Two ways to use it
+//!
+//! As a library: [`api`] gives the table of function pointers that `ascendcl-sys` fills from an installed CANN otherwise. There is one
+//! simulator per process; it starts at the first call.
+//!
+//! ```
+//! let acl = ascendcl_sim::api();
+//! let (mut count, mut version) = (0, [0; 3]);
+//! let [major, minor, patch] = &mut version;
+//! // SAFETY: the functions get places to write to.
+//! unsafe {
+//!     assert_eq!(acl.aclrtGetDeviceCount.unwrap()(&mut count), 0);
+//!     assert_eq!(acl.aclrtGetVersion.unwrap()(major, minor, patch), 0);
+//! }
+//! assert_eq!((count, version), (4, [1, 13, 0]));
+//! ```
+//!
+//! As a shared library: the `cdylib` of this crate *is* a `libascendcl.so` for programs in C, C++ or Python (feature `export`).
+//!
+//! # Configuration
+//!
+//! [`configure`] from Rust, or the environment, which is read at the first call:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `ASCENDCL_SIM_PROFILE` | the chip: `ascend310` (default), or `full`, which has every feature of any chip |
+//! | `ASCENDCL_SIM_DEVICES` | number of devices, 0 to 64 |
+//! | `ASCENDCL_SIM_MEMORY` | memory of each device: bytes, or a number with `K`, `M` or `G` |
+//! | `ASCENDCL_SIM_HOST_ACCESS` | `1`: the host can read and write device memory at its device address |
+//! | `ASCENDCL_SIM_PEER_ACCESS` | `0`: devices cannot be given access to each other's memory |
+//! | `ASCENDCL_SIM_LEAKS` | `report`: print what is alive when ACL is finalised and when the process exits; `off`: say nothing. Otherwise the `log` crate is told |
+//! | `ASCEND_RT_VISIBLE_DEVICES` | the devices a program sees, as on a card: `0,2`, ascending |
+//!
+//! A wrong value is said by `aclInit`, which answers 100000 with a text.
+//!
+//! # What it does not do
+//!
+//! It is no model of time: work takes as long as the host takes. There are no operators or kernels besides models, no capture, no
+//! notifies, no memory shared between processes, no media functions. Functions that the simulator lacks are absent from the table. In
+//! a process forked from one that has used the simulator every call fails with 507899.
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
+
+#[allow(non_snake_case)]
+mod abi;
+mod check;
+mod config;
+mod core;
+mod error;
+mod handle;
+mod lock;
+mod memory;
+mod profile;
+
+use std::sync::OnceLock;
+
+use ascendcl_sys::AclApi;
+
+pub use check::leak::{Live, LiveKind};
+pub use config::{Config, ConfigError, LeakReport};
+pub use profile::Profile;
+
+/// The function table of the embedded simulator.
+pub fn api() -> &'static AclApi {
+    static API: OnceLock<AclApi> = OnceLock::new();
+    API.get_or_init(abi::table)
+}
+
+/// Replaces the simulated machine. Possible only while ACL is not initialised and nothing is alive.
+pub fn configure(config: Config) -> Result<(), ConfigError> {
+    core::process::configure(config)
+}
+
+/// Everything that is alive now and has to be given back, oldest first.
+pub fn live() -> Vec<Live> {
+    check::leak::live()
+}
+
+/// The number of objects that [`live`] lists, for programs that only load the library.
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+extern "C" fn ascendclsim_live_count() -> usize {
+    check::leak::count()
+}

@@ -3,6 +3,7 @@
 //! A panic inside the simulator is caught at the C boundary or on the pool thread and answered as an error. The data behind a
 //! lock is kept consistent by short critical sections that do not panic, so a poisoned lock would only turn one bug into many.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -38,21 +39,31 @@ impl<T> RwLock<T> {
     }
 }
 
-/// A condition variable for [`Mutex`].
+/// A condition variable for [`Mutex`] that costs no system call to notify while nobody waits.
+///
+/// What is waited for must change under the mutex, or the mutex must be locked between the change and the notification: then a
+/// waiter either sees the change or has counted itself before.
 #[derive(Debug, Default)]
-pub(crate) struct Condvar(std::sync::Condvar);
+pub(crate) struct Condvar {
+    inner: std::sync::Condvar,
+    waiters: AtomicUsize,
+}
 
 impl Condvar {
     pub(crate) const fn new() -> Self {
-        Self(std::sync::Condvar::new())
+        Self { inner: std::sync::Condvar::new(), waiters: AtomicUsize::new(0) }
     }
 
     pub(crate) fn notify_one(&self) {
-        self.0.notify_one();
+        if self.waiters.load(Ordering::SeqCst) > 0 {
+            self.inner.notify_one();
+        }
     }
 
     pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
+        if self.waiters.load(Ordering::SeqCst) > 0 {
+            self.inner.notify_all();
+        }
     }
 
     /// Waits while `pending` holds, until `deadline` if there is one. The second value says whether `pending` still holds,
@@ -64,16 +75,16 @@ impl Condvar {
         mut pending: impl FnMut(&mut T) -> bool,
     ) -> (MutexGuard<'a, T>, bool) {
         while pending(&mut guard) {
-            match deadline {
-                None => guard = self.0.wait(guard).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left == Duration::ZERO {
-                        return (guard, true);
-                    }
-                    guard = self.0.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
-                }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return (guard, true);
             }
+            self.waiters.fetch_add(1, Ordering::SeqCst);
+            guard = match left {
+                None => self.inner.wait(guard).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.inner.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            self.waiters.fetch_sub(1, Ordering::SeqCst);
         }
         (guard, false)
     }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Once};
 
+use crate::config::LeakReport;
+use crate::core::fork;
 use crate::error;
 use crate::lock::Mutex;
 
@@ -126,6 +128,40 @@ pub(crate) fn live() -> Vec<Live> {
 /// How many objects are alive.
 pub(crate) fn count() -> usize {
     SHARD.iter().map(|shard| shard.lock().len()).sum()
+}
+
+/// Says what is alive now that the program is done with ACL.
+pub(crate) fn report(how: LeakReport) {
+    if how == LeakReport::Off {
+        return;
+    }
+    let live = live();
+    for live in &live {
+        match how {
+            LeakReport::Report => eprintln!("ascendcl-sim: leaked {live}"),
+            _ => log::warn!("leaked {live}"),
+        }
+    }
+    if how == LeakReport::Report && !live.is_empty() {
+        eprintln!("ascendcl-sim: {} leaked", live.len());
+    }
+}
+
+/// Reports once more when the process exits, for programs that do not finalise.
+pub(crate) fn report_at_exit() {
+    extern "C" fn at_exit() {
+        // A panic must not leave this function, and at exit there is nobody to tell.
+        let _ = std::panic::catch_unwind(|| {
+            if !fork::in_child() {
+                report(LeakReport::Report);
+            }
+        });
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler touches only locks and memory that live as long as the process.
+        unsafe { libc::atexit(at_exit) };
+    });
 }
 
 fn thread_name() -> Arc<str> {

@@ -13,12 +13,17 @@
 //! Queued work takes a `DeviceRange` when it is submitted and opens it when it runs, so that freeing memory under queued work is noticed.
 
 mod arena;
+mod block;
 mod copy;
+mod map;
 mod pinned;
 mod place;
 mod space;
 
-pub(crate) use copy::{Transfer, copy_2d, copy_blocking, place_of, set_blocking};
+pub(crate) use block::{DeviceBytes, DeviceRange};
+pub(crate) use copy::{
+    Direction, Ends, Plan, Shape, Staged, Transfer, copy_blocking, fill, fill_target, plan,
+};
 pub(crate) use pinned::{free_host, malloc_host};
 pub(crate) use place::{Location, Place, classify};
-pub(crate) use space::{DeviceBytes, DeviceMemory, DeviceRange, PageSize, device_bytes, device_range};
+pub(crate) use space::{DeviceMemory, NORMAL_PAGE, PageSize, device_bytes, device_range, free, is_huge};

@@ -1,0 +1,318 @@
+//! Events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use ascendcl_sys::{
+    self as sys, AclApi, aclError, aclrtEvent, aclrtEventRecordedStatus, aclrtEventStatus,
+    aclrtEventWaitStatus, aclrtStream,
+};
+
+use super::{call, fill, milliseconds, not_null};
+use crate::core::event::{EVENTS, Event, Mode};
+use crate::core::task::Task;
+use crate::core::{current_context, resolve_stream};
+use crate::error::fail;
+
+const COMMON_FLAGS: u32 =
+    sys::ACL_EVENT_SYNC | sys::ACL_EVENT_CAPTURE_STREAM_PROGRESS | sys::ACL_EVENT_TIME_LINE;
+
+/// Seconds that a stream waits for an event if the call does not say; 0 is for ever.
+static WAIT_SECONDS: AtomicU32 = AtomicU32::new(0);
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtCreateEvent(event: *mut aclrtEvent) -> aclError {
+    // SAFETY: same contract.
+    call("aclrtCreateEvent", || unsafe { create(event, Mode::Plain, COMMON_FLAGS) })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtCreateEventWithFlag(event: *mut aclrtEvent, flag: u32) -> aclError {
+    // SAFETY: same contract.
+    call("aclrtCreateEventWithFlag", || unsafe { create(event, Mode::Flagged, flag) })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtCreateEventExWithFlag(event: *mut aclrtEvent, flag: u32) -> aclError {
+    // SAFETY: same contract.
+    call("aclrtCreateEventExWithFlag", || unsafe { create(event, Mode::Extended, flag) })
+}
+
+/// # Safety
+/// `event` is NULL or a place to write to.
+unsafe fn create(event: *mut aclrtEvent, mode: Mode, flags: u32) -> Result<(), aclError> {
+    not_null(event, "event")?;
+    let common = flags != 0 && flags & !COMMON_FLAGS == 0;
+    let alone = match mode {
+        Mode::Plain => false,
+        Mode::Flagged => flags == sys::ACL_EVENT_EXTERNAL || flags == sys::ACL_EVENT_DEVICE_USE_ONLY,
+        Mode::Extended => false,
+    };
+    let context = current_context()?;
+    if mode == Mode::Extended && flags == sys::ACL_EVENT_IPC {
+        return Err(fail(
+            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            "events between processes are not simulated",
+        ));
+    }
+    if !common && !alone {
+        return Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            format_args!("event flag {flags:#x} is not allowed"),
+        ));
+    }
+    let handle = Event::create(context.device(), mode, flags)?;
+    // SAFETY: not NULL, and the caller passes a place to write to.
+    unsafe { event.write(handle) };
+    Ok(())
+}
+
+fn find(event: aclrtEvent) -> Result<Arc<Event>, aclError> {
+    not_null(event, "event")?;
+    EVENTS.get(event).ok_or_else(|| unknown(event))
+}
+
+fn unknown(event: aclrtEvent) -> aclError {
+    fail(sys::ACL_ERROR_RT_INVALID_HANDLE, format_args!("the event {event:p} {}", EVENTS.describe(event)))
+}
+
+fn unsupported(what: &str) -> aclError {
+    fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, what)
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
+    call("aclrtDestroyEvent", || {
+        not_null(event, "event")?;
+        // Tasks that use the event keep it: its records and waits still happen.
+        EVENTS.remove(event).map(drop).ok_or_else(|| unknown(event))
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
+    call("aclrtRecordEvent", || {
+        let event = find(event)?;
+        let stream = resolve_stream(stream)?;
+        if event.device().id() != stream.device().id() {
+            return Err(fail(
+                sys::ACL_ERROR_RT_PARAM_INVALID,
+                format_args!(
+                    "an event of device {} cannot be recorded on a stream of device {}",
+                    event.device().id(),
+                    stream.device().id()
+                ),
+            ));
+        }
+        let number = event.issue_record()?;
+        stream.push(Task::Record { event: Arc::clone(&event), number }).inspect_err(|_| event.abandon(number))
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
+    call("aclrtResetEvent", || {
+        let event = find(event)?;
+        let stream = resolve_stream(stream)?;
+        if event.mode() == Mode::Extended || !event.can_wait() {
+            return Err(unsupported(
+                "only events of aclrtCreateEventWithFlag with ACL_EVENT_SYNC can be reset",
+            ));
+        }
+        if event.mode() == Mode::Plain {
+            log::warn!("aclrtResetEvent of an event made by aclrtCreateEvent is undefined; nothing is reset");
+        }
+        stream.push(Task::Reset { event })
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -> aclError {
+    call("aclrtStreamWaitEvent", || wait(stream, event, WAIT_SECONDS.load(Ordering::Relaxed)))
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtStreamWaitEventWithTimeout(
+    stream: aclrtStream,
+    event: aclrtEvent,
+    timeout: i32,
+) -> aclError {
+    call("aclrtStreamWaitEventWithTimeout", || {
+        let seconds = u32::try_from(timeout).map_err(|_| {
+            fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("a timeout of {timeout} seconds is negative"))
+        })?;
+        wait(stream, event, seconds)
+    })
+}
+
+fn wait(stream: aclrtStream, event: aclrtEvent, seconds: u32) -> Result<(), aclError> {
+    let event = find(event)?;
+    let stream = resolve_stream(stream)?;
+    if !event.can_wait() {
+        return Err(unsupported("streams can wait only for events with ACL_EVENT_SYNC"));
+    }
+    let cross_device = event.device().id() != stream.device().id();
+    if cross_device && !stream.device().profile().features.cross_device_wait {
+        log::warn!(
+            "stream {} of device {} does not wait for an event of device {}: this chip drops such waits",
+            stream.id(),
+            stream.device().id(),
+            event.device().id()
+        );
+        return Ok(());
+    }
+    let Some(until) = event.capture()? else { return Ok(()) };
+    let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+    stream.push(Task::Wait { event: Arc::clone(&event), until, timeout }).inspect_err(|_| event.wait_over())
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSetOpWaitTimeout(timeout: u32) -> aclError {
+    call("aclrtSetOpWaitTimeout", || {
+        current_context()?;
+        WAIT_SECONDS.store(timeout, Ordering::Relaxed);
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtQueryEvent(event: aclrtEvent, status: *mut aclrtEventStatus) -> aclError {
+    call("aclrtQueryEvent", || {
+        not_null(status, "status")?;
+        let event = find(event)?;
+        if event.mode() == Mode::Extended {
+            return Err(unsupported("aclrtQueryEvent does not know events of aclrtCreateEventExWithFlag"));
+        }
+        // Complete if it was never recorded, unlike in the newer function.
+        let (_, done) = event.status();
+        let answer = if done { sys::ACL_EVENT_STATUS_COMPLETE } else { sys::ACL_EVENT_STATUS_NOT_READY };
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { status.write(answer) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtQueryEventStatus(
+    event: aclrtEvent,
+    status: *mut aclrtEventRecordedStatus,
+) -> aclError {
+    call("aclrtQueryEventStatus", || {
+        not_null(status, "status")?;
+        let event = find(event)?;
+        let (recorded, done) = event.status();
+        let complete = done && (recorded || event.mode() == Mode::Extended);
+        let answer = if complete {
+            sys::ACL_EVENT_RECORDED_STATUS_COMPLETE
+        } else {
+            sys::ACL_EVENT_RECORDED_STATUS_NOT_READY
+        };
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { status.write(answer) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtQueryEventWaitStatus(
+    event: aclrtEvent,
+    status: *mut aclrtEventWaitStatus,
+) -> aclError {
+    call("aclrtQueryEventWaitStatus", || {
+        not_null(status, "status")?;
+        let event = find(event)?;
+        if event.mode() == Mode::Extended {
+            return Err(unsupported(
+                "aclrtQueryEventWaitStatus does not know events of aclrtCreateEventExWithFlag",
+            ));
+        }
+        let answer = if event.waits_passed() {
+            sys::ACL_EVENT_WAIT_STATUS_COMPLETE
+        } else {
+            sys::ACL_EVENT_WAIT_STATUS_NOT_READY
+        };
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { status.write(answer) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSynchronizeEvent(event: aclrtEvent) -> aclError {
+    call("aclrtSynchronizeEvent", || synchronize(event, None))
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSynchronizeEventWithTimeout(event: aclrtEvent, timeout: i32) -> aclError {
+    call("aclrtSynchronizeEventWithTimeout", || synchronize(event, milliseconds(timeout)?))
+}
+
+fn synchronize(event: aclrtEvent, timeout: Option<Duration>) -> Result<(), aclError> {
+    not_null(event, "event")?;
+    current_context()?;
+    find(event)?.synchronize(timeout)
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtEventElapsedTime(
+    ms: *mut f32,
+    startEvent: aclrtEvent,
+    endEvent: aclrtEvent,
+) -> aclError {
+    call("aclrtEventElapsedTime", || {
+        not_null(ms, "ms")?;
+        let (start, end) = (find(startEvent)?, find(endEvent)?);
+        let (start, end) = (start.time()?, end.time()?);
+        let elapsed = (end as i128 - start as i128) as f64 / 1e6;
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { ms.write(elapsed as f32) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtEventGetTimestamp(event: aclrtEvent, timestamp: *mut u64) -> aclError {
+    call("aclrtEventGetTimestamp", || {
+        not_null(timestamp, "timestamp")?;
+        let time = find(event)?.time()?;
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { timestamp.write(time / 1000) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtGetEventId(event: aclrtEvent, eventId: *mut u32) -> aclError {
+    call("aclrtGetEventId", || {
+        not_null(eventId, "eventId")?;
+        let id = find(event)?.id();
+        let id = id.ok_or_else(|| {
+            fail(sys::ACL_ERROR_RT_PARAM_INVALID, "the event has no id before its first record")
+        })?;
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { eventId.write(id) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtGetEventAvailNum(eventCount: *mut u32) -> aclError {
+    call("aclrtGetEventAvailNum", || {
+        not_null(eventCount, "eventCount")?;
+        let available = current_context()?.device().events().available();
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { eventCount.write(available) };
+        Ok(())
+    })
+}
+
+pub(crate) fn fill(api: &mut AclApi) {
+    fill!(api:
+        aclrtCreateEvent, aclrtCreateEventWithFlag, aclrtCreateEventExWithFlag, aclrtDestroyEvent, aclrtRecordEvent,
+        aclrtResetEvent, aclrtStreamWaitEvent, aclrtStreamWaitEventWithTimeout, aclrtSetOpWaitTimeout,
+        aclrtQueryEvent, aclrtQueryEventStatus, aclrtQueryEventWaitStatus, aclrtSynchronizeEvent,
+        aclrtSynchronizeEventWithTimeout, aclrtEventElapsedTime, aclrtEventGetTimestamp, aclrtGetEventId,
+        aclrtGetEventAvailNum,
+    );
+}

@@ -1,0 +1,179 @@
+//! Streams.
+
+use ascendcl_sys::{self as sys, AclApi, aclError, aclrtStream, aclrtStreamStatus};
+
+use super::{call, fill, milliseconds, not_null};
+use crate::core::stream::Options;
+use crate::core::{current_context, lookup_stream, resolve_stream};
+use crate::error::{SUCCESS, fail};
+
+/// Streams with these flags need hardware that no profile simulates.
+const SPECIAL: u32 =
+    sys::ACL_STREAM_PERSISTENT | sys::ACL_STREAM_CPU_SCHEDULE | sys::ACL_STREAM_DEVICE_USE_ONLY;
+const FLAGS: u32 = sys::ACL_STREAM_FAST_LAUNCH | sys::ACL_STREAM_FAST_SYNC | sys::ACL_STREAM_HUGE;
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtCreateStream(stream: *mut aclrtStream) -> aclError {
+    // SAFETY: same contract.
+    call("aclrtCreateStream", || unsafe { create(stream, Options::default()) })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtCreateStreamWithConfig(
+    stream: *mut aclrtStream,
+    priority: u32,
+    flag: u32,
+) -> aclError {
+    // SAFETY: same contract.
+    call("aclrtCreateStreamWithConfig", || unsafe { create(stream, Options { priority, flags: flag }) })
+}
+
+/// # Safety
+/// `stream` is NULL or a place to write to.
+unsafe fn create(stream: *mut aclrtStream, mut options: Options) -> Result<(), aclError> {
+    not_null(stream, "stream")?;
+    let context = current_context()?;
+    let lowest = context.device().profile().lowest_priority;
+    if lowest == 0 {
+        // On this chip the same as without configuration.
+        options = Options::default();
+    } else if options.flags & SPECIAL != 0 {
+        return Err(fail(
+            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            format_args!("streams with flag {:#x} are not simulated", options.flags),
+        ));
+    } else {
+        options = Options { priority: options.priority.min(lowest), flags: options.flags & FLAGS };
+    }
+    let handle = context.create_stream(options)?;
+    // SAFETY: not NULL, and the caller passes a place to write to.
+    unsafe { stream.write(handle) };
+    Ok(())
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtDestroyStream(stream: aclrtStream) -> aclError {
+    call("aclrtDestroyStream", || destroy(stream, false))
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtDestroyStreamForce(stream: aclrtStream) -> aclError {
+    call("aclrtDestroyStreamForce", || destroy(stream, true))
+}
+
+fn destroy(handle: aclrtStream, force: bool) -> Result<(), aclError> {
+    not_null(handle, "stream")?;
+    let stream = resolve_stream(handle)?;
+    if stream.is_default() {
+        return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "a default stream ends with its context"));
+    }
+    current_context()?.destroy_stream(handle, force)
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSynchronizeStream(stream: aclrtStream) -> aclError {
+    call("aclrtSynchronizeStream", || synchronize(stream, None))
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSynchronizeStreamWithTimeout(stream: aclrtStream, timeout: i32) -> aclError {
+    call("aclrtSynchronizeStreamWithTimeout", || synchronize(stream, milliseconds(timeout)?))
+}
+
+fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Result<(), aclError> {
+    match lookup_stream(stream)?.synchronize(timeout) {
+        SUCCESS => Ok(()),
+        code => Err(code),
+    }
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStreamStatus) -> aclError {
+    call("aclrtStreamQuery", || {
+        not_null(status, "status")?;
+        let complete = lookup_stream(stream)?.is_complete();
+        let answer =
+            if complete { sys::ACL_STREAM_STATUS_COMPLETE } else { sys::ACL_STREAM_STATUS_NOT_READY };
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { status.write(answer) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtStreamGetId(stream: aclrtStream, streamId: *mut i32) -> aclError {
+    call("aclrtStreamGetId", || {
+        not_null(streamId, "streamId")?;
+        let id = lookup_stream(stream)?.id();
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { streamId.write(id) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtStreamGetPriority(stream: aclrtStream, priority: *mut u32) -> aclError {
+    call("aclrtStreamGetPriority", || {
+        not_null(priority, "priority")?;
+        let options = lookup_stream(stream)?.options();
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { priority.write(options.priority) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtStreamGetFlags(stream: aclrtStream, flags: *mut u32) -> aclError {
+    call("aclrtStreamGetFlags", || {
+        not_null(flags, "flags")?;
+        let options = lookup_stream(stream)?.options();
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { flags.write(options.flags) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSetStreamFailureMode(stream: aclrtStream, mode: u64) -> aclError {
+    call("aclrtSetStreamFailureMode", || {
+        let stop = match mode {
+            _ if mode == u64::from(sys::ACL_CONTINUE_ON_FAILURE) => false,
+            _ if mode == u64::from(sys::ACL_STOP_ON_FAILURE) => true,
+            _ => {
+                return Err(fail(
+                    sys::ACL_ERROR_RT_PARAM_INVALID,
+                    format_args!(
+                        "failure mode {mode} is neither ACL_CONTINUE_ON_FAILURE nor ACL_STOP_ON_FAILURE"
+                    ),
+                ));
+            }
+        };
+        let resolved = resolve_stream(stream)?;
+        if resolved.is_default() && !resolved.device().profile().features.default_stream_failure_mode {
+            return Err(fail(
+                sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+                "this chip has no failure mode for default streams",
+            ));
+        }
+        resolved.set_failure_mode(stop)
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtGetStreamAvailableNum(streamCount: *mut u32) -> aclError {
+    call("aclrtGetStreamAvailableNum", || {
+        not_null(streamCount, "streamCount")?;
+        let available = current_context()?.device().streams().available();
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { streamCount.write(available) };
+        Ok(())
+    })
+}
+
+pub(crate) fn fill(api: &mut AclApi) {
+    fill!(api:
+        aclrtCreateStream, aclrtCreateStreamWithConfig, aclrtDestroyStream, aclrtDestroyStreamForce,
+        aclrtSynchronizeStream, aclrtSynchronizeStreamWithTimeout, aclrtStreamQuery, aclrtStreamGetId,
+        aclrtStreamGetPriority, aclrtStreamGetFlags, aclrtSetStreamFailureMode, aclrtGetStreamAvailableNum,
+    );
+}

@@ -1,0 +1,286 @@
+//! Configuration: a builder for Rust programs, environment variables for programs that only load the library.
+
+use std::error::Error;
+use std::fmt;
+
+use crate::profile::Profile;
+
+/// Peer access is kept in one machine word.
+const MOST_DEVICES: usize = 64;
+
+/// What to do with objects that are alive when ACL is finalised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeakReport {
+    /// Tell the `log` crate. The default.
+    #[default]
+    Log,
+    /// Print to standard error, and again when the process exits.
+    Report,
+    /// Nothing.
+    Off,
+}
+
+/// The simulated machine. Without [`configure`](crate::configure) it is made of [`Config::from_env`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Config {
+    profile: Profile,
+    devices: Option<usize>,
+    memory: Option<usize>,
+    host_access: bool,
+    no_peer_access: bool,
+    leaks: LeakReport,
+    visible: Option<String>,
+}
+
+/// A configuration that makes no sense, or came too late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for ConfigError {}
+
+impl Config {
+    /// An Atlas 300I, whatever the environment says.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the environment says: `ASCENDCL_SIM_*` and `ASCEND_RT_VISIBLE_DEVICES`, see the crate's documentation.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        // An empty variable is as good as none.
+        let variable = |name: &str| {
+            variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        };
+        let mut config = Self::new();
+        if let Some(name) = variable("ASCENDCL_SIM_PROFILE") {
+            config.profile = Profile::by_name(&name).ok_or_else(|| {
+                ConfigError(format!(
+                    "ASCENDCL_SIM_PROFILE={name} is no profile: use one of {}",
+                    Profile::NAMES.join(", ")
+                ))
+            })?;
+        }
+        if let Some(text) = variable("ASCENDCL_SIM_DEVICES") {
+            let count =
+                text.parse().map_err(|_| ConfigError(format!("ASCENDCL_SIM_DEVICES={text} is no number")))?;
+            config.devices = Some(count);
+        }
+        if let Some(text) = variable("ASCENDCL_SIM_MEMORY") {
+            let bytes = parse_size(&text).ok_or_else(|| {
+                ConfigError(format!(
+                    "ASCENDCL_SIM_MEMORY={text} is no size: use bytes, or a number with K, M or G"
+                ))
+            })?;
+            config.memory = Some(bytes);
+        }
+        let switch = |name: &str, default: bool| match variable(name).as_deref() {
+            None => Ok(default),
+            Some("0") => Ok(false),
+            Some("1") => Ok(true),
+            Some(other) => Err(ConfigError(format!("{name}={other} is neither 0 nor 1"))),
+        };
+        config.host_access = switch("ASCENDCL_SIM_HOST_ACCESS", false)?;
+        config.no_peer_access = !switch("ASCENDCL_SIM_PEER_ACCESS", true)?;
+        config.leaks = match variable("ASCENDCL_SIM_LEAKS").as_deref() {
+            None => LeakReport::Log,
+            Some("report") => LeakReport::Report,
+            Some("off") => LeakReport::Off,
+            Some(other) => {
+                return Err(ConfigError(format!("ASCENDCL_SIM_LEAKS={other} is neither report nor off")));
+            }
+        };
+        config.visible = variable("ASCEND_RT_VISIBLE_DEVICES");
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Another chip.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Another number of devices than the profile's: 0 to 64.
+    pub fn devices(mut self, count: usize) -> Self {
+        self.devices = Some(count);
+        self
+    }
+
+    /// Another size of each device's memory than the profile's, in bytes: 1 MiB to 1 TiB.
+    pub fn memory(mut self, bytes: usize) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
+    /// Lets the host read and write device memory at its device address, as on a card whose own processor runs the program.
+    pub fn host_access(mut self, allow: bool) -> Self {
+        self.host_access = allow;
+        self
+    }
+
+    /// Whether devices can be given access to each other's memory. They can by default.
+    pub fn peer_access(mut self, allow: bool) -> Self {
+        self.no_peer_access = !allow;
+        self
+    }
+
+    /// What to do with objects that are alive when ACL is finalised.
+    pub fn leaks(mut self, report: LeakReport) -> Self {
+        self.leaks = report;
+        self
+    }
+
+    /// Which devices the program sees, as in `ASCEND_RT_VISIBLE_DEVICES`: numbers in ascending order with commas between them. A wrong
+    /// list is no configuration error: the functions that count devices answer 207004, as on a card.
+    pub fn visible_devices(mut self, list: impl Into<String>) -> Self {
+        self.visible = Some(list.into());
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if let Some(count) = self.devices.filter(|&count| count > MOST_DEVICES) {
+            return Err(ConfigError(format!("{count} devices are too many: {MOST_DEVICES} at most")));
+        }
+        if let Some(bytes) = self.memory.filter(|bytes| !(1 << 20..=1 << 40).contains(bytes)) {
+            return Err(ConfigError(format!(
+                "{bytes} bytes of device memory are not between 1 MiB and 1 TiB"
+            )));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn settings(self) -> Settings {
+        let devices = self.devices.unwrap_or(self.profile.devices);
+        let memory = self.memory.unwrap_or(self.profile.memory);
+        let visible = match &self.visible {
+            Some(list) => parse_visible(list, devices),
+            None => Ok((0..devices).collect()),
+        };
+        Settings {
+            profile: self.profile,
+            memory,
+            host_access: self.host_access,
+            peer_access: !self.no_peer_access,
+            leaks: self.leaks,
+            visible,
+        }
+    }
+}
+
+/// A configuration with everything decided.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) profile: Profile,
+    pub(crate) memory: usize,
+    pub(crate) host_access: bool,
+    pub(crate) peer_access: bool,
+    pub(crate) leaks: LeakReport,
+    /// Physical numbers of the devices the program sees, or why it sees none.
+    pub(crate) visible: Result<Vec<usize>, String>,
+}
+
+fn parse_size(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return None,
+    };
+    digits.parse::<usize>().ok()?.checked_mul(1 << shift)
+}
+
+/// The runtime's rules: in range, ascending.
+fn parse_visible(list: &str, devices: usize) -> Result<Vec<usize>, String> {
+    let mut visible: Vec<usize> = Vec::new();
+    for part in list.split(',') {
+        let id = part.trim().parse().ok().filter(|&id| id < devices);
+        let id = id.ok_or_else(|| {
+            format!("set ASCEND_RT_VISIBLE_DEVICES:{list} error, input data rang[0-{devices})")
+        })?;
+        if visible.last().is_some_and(|&last| last >= id) {
+            return Err(format!(
+                "set ASCEND_RT_VISIBLE_DEVICES:{list} error, input data must be configured in ascending order"
+            ));
+        }
+        visible.push(id);
+    }
+    Ok(visible)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_variables(|name| {
+            pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
+        })
+    }
+
+    #[test]
+    fn the_environment_is_read() {
+        assert_eq!(from(&[]), Ok(Config::new()));
+        let config = from(&[
+            ("ASCENDCL_SIM_PROFILE", "full"),
+            ("ASCENDCL_SIM_DEVICES", "2"),
+            ("ASCENDCL_SIM_MEMORY", "256M"),
+            ("ASCENDCL_SIM_HOST_ACCESS", "1"),
+            ("ASCENDCL_SIM_PEER_ACCESS", "0"),
+            ("ASCENDCL_SIM_LEAKS", "report"),
+            ("ASCEND_RT_VISIBLE_DEVICES", "1"),
+        ]);
+        let settings = config.unwrap().settings();
+        assert_eq!(settings.profile, Profile::full());
+        assert_eq!(settings.memory, 256 << 20);
+        assert!(settings.host_access && !settings.peer_access);
+        assert_eq!(settings.leaks, LeakReport::Report);
+        assert_eq!(settings.visible, Ok(vec![1]));
+    }
+
+    #[test]
+    fn wrong_values_name_the_variable() {
+        for (name, value) in [
+            ("ASCENDCL_SIM_PROFILE", "ascend311"),
+            ("ASCENDCL_SIM_DEVICES", "-1"),
+            ("ASCENDCL_SIM_MEMORY", "8T"),
+            ("ASCENDCL_SIM_MEMORY", "99999999999999999999"),
+            ("ASCENDCL_SIM_HOST_ACCESS", "yes"),
+            ("ASCENDCL_SIM_PEER_ACCESS", "2"),
+            ("ASCENDCL_SIM_LEAKS", "on"),
+        ] {
+            let error = from(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name}={value} ")), "{error}");
+        }
+        assert!(from(&[("ASCENDCL_SIM_DEVICES", "65")]).is_err());
+        assert!(from(&[("ASCENDCL_SIM_MEMORY", "1K")]).is_err());
+    }
+
+    #[test]
+    fn visible_devices_follow_the_rules_of_the_runtime() {
+        assert_eq!(parse_visible("0, 2,3", 4), Ok(vec![0, 2, 3]));
+        for list in ["4", "-1", "a", "0,,1", ","] {
+            assert!(parse_visible(list, 4).unwrap_err().contains("input data rang[0-4)"), "{list}");
+        }
+        for list in ["1,0", "1,1"] {
+            assert!(parse_visible(list, 4).unwrap_err().contains("ascending order"), "{list}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Devices: how often they are set, their contexts, and what they have to give.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::event::EVENTS;
+use super::ids::IdPool;
+use super::stream::STREAMS;
+use super::{Context, context, process};
+use crate::check::leak::{LiveKind, Registration, register};
+use crate::config::Settings;
+use crate::error::fail;
+use crate::lock::Mutex;
+use crate::memory::DeviceMemory;
+use crate::profile::Profile;
+
+pub(crate) struct Device {
+    id: i32,
+    settings: Arc<Settings>,
+    memory: Arc<DeviceMemory>,
+    streams: IdPool,
+    events: IdPool,
+    /// Devices whose memory this one may use, one bit each.
+    peers: AtomicU64,
+    life: Mutex<Life>,
+}
+
+#[derive(Default)]
+struct Life {
+    /// One for each `aclrtSetDevice` that no `aclrtResetDevice` has answered.
+    references: Vec<Registration>,
+    primary: Option<Arc<Context>>,
+    /// Contexts the program made.
+    contexts: usize,
+    /// Streams that the runtime takes for itself.
+    internal: Vec<u32>,
+}
+
+impl Device {
+    pub(super) fn new(id: i32, settings: &Arc<Settings>) -> Arc<Self> {
+        let profile = &settings.profile;
+        Arc::new(Self {
+            id,
+            settings: Arc::clone(settings),
+            memory: DeviceMemory::new(id, settings.memory, settings.host_access),
+            streams: IdPool::new(profile.streams),
+            events: IdPool::new(profile.events),
+            peers: AtomicU64::new(0),
+            life: Mutex::new(Life::default()),
+        })
+    }
+
+    pub(crate) fn id(&self) -> i32 {
+        self.id
+    }
+
+    pub(crate) fn profile(&self) -> &Profile {
+        &self.settings.profile
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<DeviceMemory> {
+        &self.memory
+    }
+
+    pub(crate) fn streams(&self) -> &IdPool {
+        &self.streams
+    }
+
+    pub(crate) fn events(&self) -> &IdPool {
+        &self.events
+    }
+
+    /// Whether the card can map this device's memory into another one.
+    pub(crate) fn can_access_peer(&self) -> bool {
+        self.settings.peer_access
+    }
+
+    pub(crate) fn peer_enabled(&self, peer: i32) -> bool {
+        self.peers.load(Ordering::SeqCst) & (1 << peer) != 0
+    }
+
+    pub(crate) fn enable_peer(&self, peer: i32, enable: bool) {
+        if enable {
+            self.peers.fetch_or(1 << peer, Ordering::SeqCst);
+        } else {
+            self.peers.fetch_and(!(1 << peer), Ordering::SeqCst);
+        }
+    }
+
+    /// Whether work of this device may use memory of `other` (107000 if not); `None` is host memory.
+    pub(crate) fn check_reach(&self, other: Option<i32>, what: &str) -> Result<(), aclError> {
+        match other {
+            Some(other) if other != self.id && !self.peer_enabled(other) => Err(fail(
+                sys::ACL_ERROR_RT_PARAM_INVALID,
+                format_args!(
+                    "{what} with device {} current uses memory of device {other}, and aclrtDeviceEnablePeerAccess was not called for it",
+                    self.id
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a stream of this device has something to do.
+    pub(crate) fn is_busy(&self) -> bool {
+        !STREAMS.select(|stream| stream.device().id() == self.id && !stream.is_complete()).is_empty()
+    }
+
+    pub(crate) fn has_primary(&self) -> bool {
+        self.life.lock().primary.is_some()
+    }
+
+    /// Counts a context that the program makes.
+    pub(super) fn retain_context(
+        &self,
+        make: impl FnOnce() -> Result<Arc<Context>, aclError>,
+    ) -> Result<Arc<Context>, aclError> {
+        let mut life = self.life.lock();
+        if life.primary.is_none() && life.contexts == 0 && life.internal.is_empty() {
+            life.internal.extend(self.streams.take());
+        }
+        let context = make()?;
+        life.contexts += 1;
+        Ok(context)
+    }
+
+    pub(super) fn release_context(&self) {
+        let mut life = self.life.lock();
+        life.contexts -= 1;
+        self.release_if_unused(&mut life);
+    }
+
+    /// With its last context a device gives everything back that the program did not.
+    fn release_if_unused(&self, life: &mut Life) {
+        if life.primary.is_some() || life.contexts > 0 {
+            return;
+        }
+        for id in life.internal.drain(..) {
+            self.streams.give(id);
+        }
+        let events = EVENTS.select(|event| event.device().id() == self.id);
+        for (handle, _) in &events {
+            EVENTS.remove(*handle);
+        }
+        let blocks = self.memory.release_all();
+        if blocks + events.len() > 0 {
+            log::warn!(
+                "device {} was reset with {} events and {blocks} pieces of device memory alive: destroy and free them first",
+                self.id,
+                events.len()
+            );
+        }
+        self.peers.store(0, Ordering::SeqCst);
+    }
+}
+
+/// `aclrtSetDevice`.
+pub(crate) fn set(id: i32) -> Result<(), aclError> {
+    let device = process::device(id)?;
+    let mut life = device.life.lock();
+    let context = match &life.primary {
+        Some(context) => Arc::clone(context),
+        None => {
+            let context = Context::create(&device, true)?;
+            let internal = device.profile().primary_streams.saturating_sub(1) as usize;
+            while life.internal.len() < internal {
+                match device.streams.take() {
+                    Some(id) => life.internal.push(id),
+                    None => break,
+                }
+            }
+            life.primary.insert(context).clone()
+        }
+    };
+    life.references.push(register(LiveKind::DeviceReference, format!("device {id}")));
+    context::make_current(&context);
+    Ok(())
+}
+
+/// `aclrtResetDevice`, and with `force` `aclrtResetDeviceForce`.
+pub(crate) fn reset(id: i32, force: bool) -> Result<(), aclError> {
+    let device = process::device(id)?;
+    let context = {
+        let mut life = device.life.lock();
+        if life.references.pop().is_none() {
+            drop(life);
+            return Err(fail(
+                sys::ACL_ERROR_RT_CONTEXT_RELEASE_ERROR,
+                format_args!("device {id} is not set, or was reset as often as it was set"),
+            ));
+        }
+        if force {
+            life.references.clear();
+        }
+        if !life.references.is_empty() {
+            return Ok(());
+        }
+        life.primary.take()
+    };
+    // Ending the context may wait for its streams: not with the device locked.
+    if let Some(context) = context {
+        if let Some(left @ 1..) = context.tear_down(force) {
+            log::warn!("device {id} was reset with {left} streams alive: destroy them first");
+        }
+        context::forget_current(&context);
+        device.release_if_unused(&mut device.life.lock());
+    }
+    Ok(())
+}

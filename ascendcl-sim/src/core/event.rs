@@ -1,0 +1,319 @@
+//! Events: points in the work of a stream that hosts and other streams can wait for.
+//!
+//! Three kinds, by the function that makes them. Those of `aclrtCreateEventWithFlag` with the sync flag are a level: a record raises
+//! it, a reset lowers it, a wait passes while it is up. The others count records: a wait captures the latest record at the time of
+//! the call and passes when that one is done, whatever is recorded later.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::stream::{Signal, Stream};
+use super::{Device, clock};
+use crate::check::leak::{LiveKind, register};
+use crate::error::fail;
+use crate::handle::{Kind, Table};
+use crate::lock::{Condvar, Mutex};
+
+pub(crate) static EVENTS: Table<Event> = Table::new(Kind::Event);
+
+/// How long a record waits for a hardware event to become free before it gives up.
+const ID_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How an event was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// `aclrtCreateEvent`
+    Plain,
+    /// `aclrtCreateEventWithFlag`
+    Flagged,
+    /// `aclrtCreateEventExWithFlag`
+    Extended,
+}
+
+/// What a queued wait waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// The level is up.
+    Level,
+    /// The record of this number is done.
+    Record(u64),
+}
+
+pub(crate) struct Event {
+    mode: Mode,
+    flags: u32,
+    device: Arc<Device>,
+    state: Mutex<State>,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The hardware event, from creation or from the first record until the last task that uses the event is gone.
+    id: Option<u32>,
+    /// Number of the latest record submitted; 0 if there was none.
+    issued: u64,
+    /// Records that are not done.
+    pending: VecDeque<u64>,
+    /// The record done with the highest number, and when its stream reached it.
+    stamp: Option<(u64, u64)>,
+    level: bool,
+    /// Waits submitted and not passed yet.
+    waits: usize,
+    waiters: Vec<Waiter>,
+}
+
+struct Waiter {
+    until: Until,
+    stream: Arc<Stream>,
+    ticket: u64,
+}
+
+impl State {
+    fn passed(&self, until: Until) -> bool {
+        match until {
+            Until::Level => self.level,
+            Until::Record(number) => !self.pending.contains(&number),
+        }
+    }
+
+    fn latest_done(&self) -> bool {
+        !self.pending.contains(&self.issued)
+    }
+
+    /// Wakes the streams whose wait is over. A stream's lock comes after an event's.
+    fn wake(&mut self) {
+        let mut waiters = std::mem::take(&mut self.waiters);
+        waiters.retain(|waiter| {
+            let passed = self.passed(waiter.until);
+            if passed {
+                waiter.stream.signal(waiter.ticket, Signal::Woken);
+            }
+            !passed
+        });
+        self.waiters = waiters;
+    }
+}
+
+impl Event {
+    /// Makes an event of `device` and gives its handle.
+    pub(crate) fn create(
+        device: &Arc<Device>,
+        mode: Mode,
+        flags: u32,
+    ) -> Result<*mut core::ffi::c_void, aclError> {
+        let mut state = State::default();
+        if mode == Mode::Flagged && flags & (sys::ACL_EVENT_SYNC | sys::ACL_EVENT_EXTERNAL) != 0 {
+            state.id = Some(device.events().take().ok_or_else(|| out_of_ids(device))?);
+        }
+        let event = Arc::new(Self {
+            mode,
+            flags,
+            device: Arc::clone(device),
+            state: Mutex::new(state),
+            done: Condvar::new(),
+        });
+        let registration = register(LiveKind::Event, format!("flag {flags:#x} on device {}", device.id()));
+        EVENTS.insert(event, registration).ok_or_else(|| out_of_ids(device))
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+
+    /// Whether streams wait for a level, not for a record.
+    fn is_level(&self) -> bool {
+        self.mode == Mode::Flagged && self.can_wait()
+    }
+
+    /// Whether streams can wait for it.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.mode == Mode::Plain || self.flags & (sys::ACL_EVENT_SYNC | sys::ACL_EVENT_EXTERNAL) != 0
+    }
+
+    fn has_time(&self) -> bool {
+        self.mode == Mode::Plain || self.flags & sys::ACL_EVENT_TIME_LINE != 0
+    }
+
+    /// Numbers a record that is about to be queued.
+    pub(crate) fn issue_record(&self) -> Result<u64, aclError> {
+        let mut state = self.state.lock();
+        if state.id.is_none() {
+            drop(state);
+            // The runtime blocks here for as long as it takes; a program that leaks events should not hang a test for ever.
+            let id = self.device.events().take_until(Instant::now() + ID_PATIENCE);
+            let id = id.ok_or_else(|| out_of_ids(&self.device))?;
+            state = self.state.lock();
+            if let Some(surplus) = state.id.replace(id) {
+                self.device.events().give(surplus);
+            }
+        }
+        state.issued += 1;
+        let number = state.issued;
+        state.pending.push_back(number);
+        Ok(number)
+    }
+
+    /// The stream reached the record.
+    pub(crate) fn complete(&self, number: u64) {
+        self.finish(number, Some(clock::now()));
+    }
+
+    /// The record will never be reached: it was not queued, or its stream is gone. Whoever waits for it passes, and there is no time.
+    pub(crate) fn abandon(&self, number: u64) {
+        self.finish(number, None);
+    }
+
+    fn finish(&self, number: u64, time: Option<u64>) {
+        let mut state = self.state.lock();
+        if let Some(at) = state.pending.iter().position(|&pending| pending == number) {
+            state.pending.remove(at);
+        }
+        if let Some(time) = time
+            && state.stamp.is_none_or(|(latest, _)| latest < number)
+        {
+            state.stamp = Some((number, time));
+        }
+        // A record whose stream was destroyed raises the level too, so that nobody waits for what cannot come.
+        state.level = true;
+        state.wake();
+        drop(state);
+        self.done.notify_all();
+    }
+
+    /// The stream reached a reset.
+    pub(crate) fn lower(&self) {
+        self.state.lock().level = false;
+    }
+
+    /// What a wait submitted now waits for; `None` if there is nothing to wait for.
+    pub(crate) fn capture(&self) -> Result<Option<Until>, aclError> {
+        let mut state = self.state.lock();
+        let until = if self.is_level() {
+            Until::Level
+        } else if state.issued > 0 {
+            if state.latest_done() {
+                return Ok(None);
+            }
+            Until::Record(state.issued)
+        } else if self.mode == Mode::Plain {
+            drop(state);
+            return Err(fail(
+                sys::ACL_ERROR_RT_PARAM_INVALID,
+                "the event made by aclrtCreateEvent was never recorded",
+            ));
+        } else {
+            return Ok(None);
+        };
+        state.waits += 1;
+        Ok(Some(until))
+    }
+
+    /// A captured wait passed, or will never be queued.
+    pub(crate) fn wait_over(&self) {
+        self.state.lock().waits -= 1;
+    }
+
+    pub(crate) fn passed(&self, until: Until) -> bool {
+        self.state.lock().passed(until)
+    }
+
+    /// True if the wait passes at once; otherwise `stream` gets a signal with `ticket` when it does.
+    pub(crate) fn pass_or_enlist(&self, until: Until, stream: &Arc<Stream>, ticket: u64) -> bool {
+        let mut state = self.state.lock();
+        if state.passed(until) {
+            return true;
+        }
+        state.waiters.push(Waiter { until, stream: Arc::clone(stream), ticket });
+        false
+    }
+
+    /// The stream waits no longer.
+    pub(crate) fn delist(&self, stream: &Stream, ticket: u64) {
+        let mut state = self.state.lock();
+        let at = state
+            .waiters
+            .iter()
+            .position(|waiter| waiter.ticket == ticket && std::ptr::eq(&*waiter.stream, stream));
+        let gone = at.map(|at| state.waiters.swap_remove(at));
+        drop(state);
+        drop(gone);
+    }
+
+    /// Whether it was ever recorded, and whether the latest record is done.
+    pub(crate) fn status(&self) -> (bool, bool) {
+        let state = self.state.lock();
+        (state.issued > 0, state.latest_done())
+    }
+
+    /// Whether all waits have passed.
+    pub(crate) fn waits_passed(&self) -> bool {
+        self.state.lock().waits == 0
+    }
+
+    /// Blocks until the latest record is done; 507047 after `timeout`.
+    pub(crate) fn synchronize(&self, timeout: Option<Duration>) -> Result<(), aclError> {
+        let deadline = clock::deadline(timeout);
+        let state = self.state.lock();
+        let number = state.issued;
+        let (state, expired) = self.done.wait_while(state, deadline, |state| state.pending.contains(&number));
+        drop(state);
+        if expired {
+            return Err(fail(
+                sys::ACL_ERROR_RT_EVENT_SYNC_TIMEOUT,
+                format_args!("the event was not reached within {:?}", timeout.unwrap_or_default()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// When the latest record was reached, in nanoseconds.
+    pub(crate) fn time(&self) -> Result<u64, aclError> {
+        let state = self.state.lock();
+        if state.issued == 0 {
+            drop(state);
+            return Err(fail(sys::ACL_ERROR_RT_INTERNAL_ERROR, "the event was never recorded"));
+        }
+        let stamp = state.stamp.filter(|(number, _)| *number == state.issued && self.has_time());
+        drop(state);
+        stamp.map(|(_, time)| time).ok_or_else(|| {
+            let why = if self.has_time() {
+                "its record is not complete"
+            } else {
+                "it was made without ACL_EVENT_TIME_LINE"
+            };
+            fail(sys::ACL_ERROR_RT_EVENT_TIMESTAMP_INVALID, format_args!("the event has no time: {why}"))
+        })
+    }
+
+    /// The hardware event, if it has one now.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.state.lock().id
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let Some(id) = self.state.lock().id {
+            self.device.events().give(id);
+        }
+    }
+}
+
+fn out_of_ids(device: &Device) -> aclError {
+    fail(
+        sys::ACL_ERROR_RT_NO_EVENT_RESOURCE,
+        format_args!(
+            "all {} events of device {} are in use: destroy events that are done with",
+            device.profile().events,
+            device.id()
+        ),
+    )
+}

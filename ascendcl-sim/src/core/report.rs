@@ -1,0 +1,347 @@
+//! Host callbacks: threads that serve streams, and the reports that wait for them.
+//!
+//! All streams that one thread serves share a group with one queue of reports. A group lives as long as it has streams: when the last
+//! one goes, reports that nobody has fetched go too and their functions never run.
+//!
+//! Locks: the map of groups comes before a stream's, a group's own is a leaf. No lock is held while a callback runs.
+
+use core::ffi::c_void;
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::stream::{Signal, Stream, Subscription};
+use super::task::Task;
+use super::{Context, Device, clock, executor};
+use crate::check::leak::{LiveKind, Registration, register};
+use crate::error::{fail, quiet};
+use crate::lock::{Condvar, Mutex, RwLock};
+
+/// Processing reports inside of a callback enters the same callback again, without end on a card; here this often.
+const NESTING: usize = 8;
+
+pub(crate) type Function = unsafe extern "C" fn(*mut c_void);
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Threads that serve streams, by `pthread_self`.
+static GROUPS: RwLock<BTreeMap<u64, Arc<Group>>> = RwLock::new(BTreeMap::new());
+
+pub(crate) struct Group {
+    thread: u64,
+    device: i32,
+    state: Mutex<State>,
+    posted: Condvar,
+}
+
+struct State {
+    reports: VecDeque<Report>,
+    next: u64,
+    members: Vec<(usize, Registration)>,
+    closed: bool,
+}
+
+/// A function to call with the program's data.
+#[derive(Clone, Copy)]
+struct Call {
+    function: Function,
+    data: *mut c_void,
+}
+
+// SAFETY: the simulator never looks at `data`; the program that launched the callback allows it to be passed to another thread.
+unsafe impl Send for Call {}
+
+#[derive(Clone)]
+struct Report {
+    number: u64,
+    call: Call,
+    /// The stream that waits until the function has returned.
+    answer: Option<(Arc<Stream>, u64)>,
+}
+
+/// A callback in a stream's queue.
+pub(crate) struct Launch {
+    group: Arc<Group>,
+    call: Call,
+    blocking: bool,
+}
+
+impl Launch {
+    pub(super) fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+
+    /// The stream reached it: hands it to the thread that serves the stream.
+    pub(super) fn post(&self, answer: Option<(Arc<Stream>, u64)>) {
+        self.group.post(self.call, answer);
+    }
+}
+
+impl Group {
+    fn new(thread: u64, device: i32) -> Arc<Self> {
+        let state = State { reports: VecDeque::new(), next: 0, members: Vec::new(), closed: false };
+        Arc::new(Self { thread, device, state: Mutex::new(state), posted: Condvar::new() })
+    }
+
+    fn post(&self, call: Call, answer: Option<(Arc<Stream>, u64)>) {
+        let mut state = self.state.lock();
+        if !state.closed {
+            let number = state.next;
+            state.next += 1;
+            state.reports.push_back(Report { number, call, answer });
+            drop(state);
+            self.posted.notify_all();
+        }
+    }
+
+    /// Nobody serves it any more: reports that wait are lost.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let reports = std::mem::take(&mut state.reports);
+        let members = std::mem::take(&mut state.members);
+        drop(state);
+        // Threads of the program that wait in `aclrtProcessReport` are not woken: on a card they are not either.
+        self.posted.notify_all();
+        drop((reports, members));
+    }
+
+    /// Waits until a report is there and gives the number of reports; `None` when the deadline has passed.
+    fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
+        let (state, expired) =
+            self.posted.wait_while(self.state.lock(), deadline, |state| state.reports.is_empty());
+        (!expired).then_some(state.reports.len())
+    }
+
+    /// Runs the first report. It stays in the queue until its function has returned, as on a card.
+    fn run_first(&self) -> bool {
+        let Some(report) = self.state.lock().reports.front().cloned() else { return false };
+        DEPTH.set(DEPTH.get() + 1);
+        // SAFETY: the program launched this function with this data, and keeps both good until the function has run.
+        unsafe { (report.call.function)(report.call.data) };
+        DEPTH.set(DEPTH.get() - 1);
+        let mut state = self.state.lock();
+        let done = if state.reports.front().is_some_and(|first| first.number == report.number) {
+            state.reports.pop_front()
+        } else {
+            None
+        };
+        drop(state);
+        drop(done);
+        if let Some((stream, ticket)) = report.answer {
+            stream.signal(ticket, Signal::Woken);
+        }
+        true
+    }
+
+    fn leave(&self, stream: &Stream) -> bool {
+        let mut state = self.state.lock();
+        let at = state.members.iter().position(|(member, _)| *member == address(stream));
+        let gone = at.map(|at| state.members.swap_remove(at));
+        let empty = state.members.is_empty();
+        drop(state);
+        drop(gone);
+        empty
+    }
+}
+
+fn address(stream: &Stream) -> usize {
+    std::ptr::from_ref(stream).addr()
+}
+
+/// `aclrtSubscribeReport`.
+pub(crate) fn subscribe(thread: u64, stream: &Stream) -> Result<(), aclError> {
+    let mut groups = GROUPS.write();
+    if stream.is_closed() {
+        return Err(fail(
+            sys::ACL_ERROR_RT_INVALID_HANDLE,
+            format_args!("stream {} is being destroyed", stream.id()),
+        ));
+    }
+    if !matches!(stream.subscription(), Subscription::None) {
+        return Err(fail(
+            sys::ACL_ERROR_RT_STREAM_SUBSCRIBE,
+            format_args!("stream {} already has a thread that serves its callbacks", stream.id()),
+        ));
+    }
+    let device = stream.device();
+    let limit = device.profile().report_threads;
+    let group = match groups.get(&thread) {
+        Some(group) if group.device != device.id() => {
+            return Err(fail(
+                sys::ACL_ERROR_RT_THREAD_SUBSCRIBE,
+                format_args!(
+                    "thread {thread:#x} serves streams of device {}, not of device {}",
+                    group.device,
+                    device.id()
+                ),
+            ));
+        }
+        Some(group) => Arc::clone(group),
+        None if groups.len() >= limit => {
+            return Err(fail(
+                sys::ACL_ERROR_RT_INTERNAL_ERROR,
+                format_args!("{limit} threads already serve callbacks, which is the limit"),
+            ));
+        }
+        None => {
+            let group = Group::new(thread, device.id());
+            groups.insert(thread, Arc::clone(&group));
+            group
+        }
+    };
+    let registration =
+        register(LiveKind::Subscription, format!("stream {} of device {}", stream.id(), device.id()));
+    group.state.lock().members.push((address(stream), registration));
+    stream.change_subscription(|subscription| *subscription = Subscription::Thread(group));
+    Ok(())
+}
+
+/// `aclrtUnSubscribeReport`.
+pub(crate) fn unsubscribe(thread: u64, stream: &Stream) -> Result<(), aclError> {
+    let mut groups = GROUPS.write();
+    let Subscription::Thread(group) = stream.subscription() else {
+        return Err(fail(
+            sys::ACL_ERROR_RT_STREAM_SUBSCRIBE,
+            format_args!("stream {} is not subscribed", stream.id()),
+        ));
+    };
+    if group.thread != thread {
+        return Err(fail(
+            sys::ACL_ERROR_RT_THREAD_SUBSCRIBE,
+            format_args!("stream {} is served by thread {:#x}, not {thread:#x}", stream.id(), group.thread),
+        ));
+    }
+    leave(&mut groups, stream, &group);
+    Ok(())
+}
+
+/// The stream ends, and its subscription with it.
+pub(super) fn forget(stream: &Stream) {
+    if matches!(stream.subscription(), Subscription::None) {
+        return;
+    }
+    let mut groups = GROUPS.write();
+    if let Subscription::Thread(group) = stream.subscription() {
+        leave(&mut groups, stream, &group);
+    }
+}
+
+fn leave(groups: &mut BTreeMap<u64, Arc<Group>>, stream: &Stream, group: &Arc<Group>) {
+    stream.change_subscription(|subscription| *subscription = Subscription::None);
+    if group.leave(stream) {
+        groups.remove(&group.thread);
+        group.close();
+    }
+}
+
+/// `aclrtProcessReport` after its check of the time.
+pub(crate) fn process(timeout: Option<Duration>) -> Result<(), aclError> {
+    // SAFETY: pthread_self has no preconditions.
+    let thread = unsafe { libc::pthread_self() } as u64;
+    let Some(group) = GROUPS.read().get(&thread).cloned() else {
+        return Err(quiet(sys::ACL_ERROR_RT_THREAD_SUBSCRIBE));
+    };
+    if DEPTH.get() >= NESTING {
+        return Err(fail(
+            sys::ACL_ERROR_RT_INTERNAL_ERROR,
+            "aclrtProcessReport was called from inside of a callback, which on a card enters that callback again without end",
+        ));
+    }
+    let Some(count) = group.wait(clock::deadline(timeout)) else {
+        return Err(quiet(sys::ACL_ERROR_RT_REPORT_TIMEOUT));
+    };
+    for _ in 0..count {
+        if !group.run_first() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// `aclrtLaunchCallback` after its checks.
+pub(crate) fn launch(
+    stream: &Arc<Stream>,
+    function: Function,
+    data: *mut c_void,
+    blocking: bool,
+) -> Result<(), aclError> {
+    let group = match stream.subscription() {
+        Subscription::Thread(group) => group,
+        Subscription::HostFunc => return Err(served_by_runtime(stream)),
+        Subscription::None => {
+            return Err(fail(
+                sys::ACL_ERROR_RT_STREAM_NO_CB_REG,
+                format_args!(
+                    "stream {} has no thread that serves its callbacks: call aclrtSubscribeReport first",
+                    stream.id()
+                ),
+            ));
+        }
+    };
+    stream.push(Task::Callback(Launch { group, call: Call { function, data }, blocking }))
+}
+
+/// `aclrtLaunchHostFunc` after its checks.
+pub(crate) fn launch_host(
+    context: &Context,
+    stream: &Arc<Stream>,
+    function: Function,
+    data: *mut c_void,
+) -> Result<(), aclError> {
+    let free = stream.change_subscription(|subscription| {
+        let free = !matches!(subscription, Subscription::Thread(_));
+        if free {
+            *subscription = Subscription::HostFunc;
+        }
+        free
+    });
+    if !free {
+        return Err(fail(
+            sys::ACL_ERROR_RT_STREAM_SUBSCRIBE,
+            format_args!("a thread of the program serves the callbacks of stream {}", stream.id()),
+        ));
+    }
+    let group = Arc::clone(context.host_functions());
+    stream.push(Task::Callback(Launch { group, call: Call { function, data }, blocking: true }))
+}
+
+fn served_by_runtime(stream: &Stream) -> aclError {
+    fail(
+        sys::ACL_ERROR_RT_STREAM_SUBSCRIBE,
+        format_args!(
+            "the runtime itself serves stream {}, since aclrtLaunchHostFunc was called for it",
+            stream.id()
+        ),
+    )
+}
+
+/// Starts the thread that serves `aclrtLaunchHostFunc` for one context; it ends when the group is closed.
+pub(super) fn start_host_functions(device: &Device) -> Arc<Group> {
+    let group = Group::new(0, device.id());
+    let served = Arc::clone(&group);
+    let spawned = thread::Builder::new().name("ascendcl-sim-host".into()).spawn(move || {
+        executor::block_signals();
+        loop {
+            let state = served.state.lock();
+            let (state, _) =
+                served.posted.wait_while(state, None, |state| !state.closed && state.reports.is_empty());
+            let closed = state.closed;
+            drop(state);
+            if closed {
+                return;
+            }
+            served.run_first();
+        }
+    });
+    if let Err(error) = spawned {
+        log::error!("cannot start a thread for host functions: {error}");
+    }
+    group
+}

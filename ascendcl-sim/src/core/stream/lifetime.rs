@@ -1,0 +1,178 @@
+//! How streams begin and end.
+
+use core::ffi::c_void;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::super::context::Shared;
+use super::super::task::Task;
+use super::super::{Device, report};
+use super::{Options, Run, STREAMS, State, Stream, Subscription};
+use crate::check::leak::{LiveKind, register};
+use crate::error::fail;
+use crate::lock::{Condvar, Mutex};
+
+/// How long a torn-down stream may be stuck in a wait while nothing else moves, before its tasks are thrown away.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+impl Stream {
+    /// Makes a stream and gives it with its handle. Default streams belong to their context and are not the program's to destroy.
+    pub(in crate::core) fn create(
+        device: &Arc<Device>,
+        shared: &Arc<Shared>,
+        options: Options,
+        is_default: bool,
+    ) -> Result<(Arc<Self>, *mut c_void), aclError> {
+        let exhausted = || {
+            fail(
+                sys::ACL_ERROR_RT_NO_STREAM_RESOURCE,
+                format_args!("all {} streams of device {} are in use", device.profile().streams, device.id()),
+            )
+        };
+        let id = device.streams().take().ok_or_else(exhausted)?;
+        let stream = Arc::new(Self {
+            id: id as i32,
+            options,
+            device: Arc::clone(device),
+            shared: Arc::clone(shared),
+            is_default,
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                run: Run::Idle,
+                current: None,
+                ticket: 0,
+                armed: false,
+                signal: None,
+                cancelled: false,
+                slots: 0,
+                submitted: 0,
+                completed: 0,
+                wake_at: u64::MAX,
+                failure: None,
+                mode_set: false,
+                closed: false,
+                skip_callbacks: false,
+                subscription: Subscription::None,
+            }),
+            changed: Condvar::new(),
+        });
+        let registration =
+            (!is_default).then(|| register(LiveKind::Stream, format!("id {id} on device {}", device.id())));
+        match STREAMS.insert_with(registration, |_| Arc::clone(&stream)) {
+            Some(handle) => Ok((stream, handle)),
+            None => {
+                device.streams().give(id);
+                Err(exhausted())
+            }
+        }
+    }
+
+    /// Takes no more tasks, waits for those it has, and ends. The caller has taken the handle out of the table.
+    pub(in crate::core) fn destroy(&self) {
+        self.close();
+        self.wait_for_rest(None);
+        self.end();
+    }
+
+    /// Throws the queue away, waits only for the task that is running, and ends. The caller has taken the handle out of the table.
+    pub(in crate::core) fn destroy_force(self: &Arc<Self>) {
+        self.close();
+        self.discard();
+        self.wait_for_rest(None);
+        self.end();
+    }
+
+    /// Ends the streams of a context that goes away. Their work is done first, except callbacks, which nobody need serve any
+    /// more, and waits that nothing will satisfy; with `force` nothing but the running tasks is waited for.
+    pub(in crate::core) fn tear_down(streams: &[Arc<Self>], force: bool) {
+        for stream in streams {
+            stream.close();
+            if force {
+                stream.discard();
+            } else {
+                stream.skip_callbacks();
+            }
+        }
+        let mut quiet_since = Instant::now();
+        let mut progress = u64::MAX;
+        while !streams.iter().all(|stream| stream.wait_for_rest(Some(Duration::from_millis(5)))) {
+            let now = streams.iter().map(|stream| stream.state.lock().completed).sum();
+            let stuck =
+                streams.iter().all(|stream| matches!(stream.state.lock().run, Run::Idle | Run::Parked));
+            if now != progress || !stuck {
+                (progress, quiet_since) = (now, Instant::now());
+            } else if quiet_since.elapsed() >= PATIENCE {
+                streams.iter().for_each(Self::discard);
+            }
+        }
+        for stream in streams {
+            stream.end();
+        }
+    }
+
+    /// Throws away what is queued and what is parked. A running task goes on to its end.
+    pub(in crate::core) fn discard(self: &Arc<Self>) {
+        let (tasks, parked) = {
+            let mut state = self.state.lock();
+            let tasks = std::mem::take(&mut state.queue);
+            let parked = state.take_parked();
+            state.cancelled = state.run == Run::Running;
+            let dropped = tasks.iter().chain(&parked).map(Task::slots).sum::<usize>();
+            state.slots -= dropped;
+            state.completed += (tasks.len() + usize::from(parked.is_some())) as u64;
+            state.wake_at = u64::MAX;
+            self.changed.notify_all();
+            (tasks, parked)
+        };
+        if let Some(Task::Wait { event, .. }) = &parked {
+            // The ticket is not drawn anew while a discarded stream is at rest.
+            let ticket = self.state.lock().ticket;
+            event.delist(self, ticket);
+        }
+        // In order, and with no lock held: a record wakes other streams, and work may drop anything.
+        parked.into_iter().chain(tasks).for_each(Task::abandon);
+    }
+
+    fn skip_callbacks(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.skip_callbacks = true;
+        let ticket = state.ticket;
+        let in_callback = matches!(state.current, Some(Task::Callback(_)));
+        drop(state);
+        if in_callback {
+            self.signal(ticket, super::Signal::Cancelled);
+        }
+    }
+
+    fn close(&self) {
+        self.state.lock().closed = true;
+        // Threads that wait for room in the queue give up.
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing is queued, parked or running. False if that takes longer than `timeout`.
+    fn wait_for_rest(&self, timeout: Option<Duration>) -> bool {
+        let deadline = super::clock::deadline(timeout);
+        let busy = |state: &mut State| state.run != Run::Idle || !state.queue.is_empty();
+        !self.changed.wait_while(self.state.lock(), deadline, busy).1
+    }
+
+    fn end(&self) {
+        report::forget(self);
+        self.device.streams().give(self.id as u32);
+    }
+}
+
+impl State {
+    fn take_parked(&mut self) -> Option<Task> {
+        if self.run != Run::Parked {
+            return None;
+        }
+        self.run = Run::Idle;
+        self.take_signal();
+        self.current.take()
+    }
+}

@@ -1,0 +1,276 @@
+//! Streams: queues of tasks that run in order, each an actor on the pool.
+//!
+//! A stream is idle (nothing to do), ready (in the executor's queue), running (on a pool thread) or parked (its current task waits for
+//! a signal: an event, a callback's return, a time-out). Exactly the one who moves it from idle or parked to ready schedules it, so
+//! it is never in the executor twice.
+//!
+//! Signals carry the ticket of the wait they are for. A ticket is drawn before the stream becomes findable for the signaller, and a
+//! signal that arrives before the stream has parked is kept, so none is lost; one that comes late has an old ticket and is ignored.
+
+mod lifetime;
+mod turn;
+
+use core::ffi::c_void;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ascendcl_sys::{self as sys, aclError, aclrtStream};
+
+use super::context::{Shared, current_context};
+use super::report::Group;
+use super::task::{Task, Work};
+use super::{Device, clock};
+use crate::error::{self, fail};
+use crate::handle::{Kind, Table};
+use crate::lock::{Condvar, Mutex};
+
+pub(crate) static STREAMS: Table<Stream> = Table::new(Kind::Stream);
+
+/// What a parked stream is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// What it waited for is there.
+    Woken,
+    /// The wait took too long.
+    TimedOut,
+    /// The rest of the queue was thrown away.
+    Cancelled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    Idle,
+    Ready,
+    Running,
+    Parked,
+}
+
+/// Who serves the callbacks of a stream.
+#[derive(Clone)]
+pub(crate) enum Subscription {
+    None,
+    /// A thread of the program.
+    Thread(Arc<Group>),
+    /// The thread that the runtime keeps for `aclrtLaunchHostFunc`.
+    HostFunc,
+}
+
+/// How to make a stream.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Options {
+    pub(crate) priority: u32,
+    pub(crate) flags: u32,
+}
+
+pub(crate) struct Stream {
+    id: i32,
+    options: Options,
+    device: Arc<Device>,
+    shared: Arc<Shared>,
+    is_default: bool,
+    state: Mutex<State>,
+    /// Tasks were completed, or the stream came to rest.
+    changed: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Task>,
+    run: Run,
+    /// The task that a parked stream waits in.
+    current: Option<Task>,
+    ticket: u64,
+    /// Whether a signal with `ticket` is still welcome.
+    armed: bool,
+    signal: Option<Signal>,
+    /// The queue was thrown away while a task ran: if that task is about to park, it must not.
+    cancelled: bool,
+    slots: usize,
+    submitted: u64,
+    completed: u64,
+    /// Waiting threads want to know when `completed` reaches this.
+    wake_at: u64,
+    failure: Option<Failure>,
+    mode_set: bool,
+    /// No more tasks are taken.
+    closed: bool,
+    /// Callbacks are thrown away: the stream is being torn down and nobody need serve it.
+    skip_callbacks: bool,
+    subscription: Subscription,
+}
+
+/// An asynchronous error waiting to be reported.
+struct Failure {
+    code: aclError,
+    text: String,
+}
+
+impl Stream {
+    pub(crate) fn id(&self) -> i32 {
+        self.id
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        self.options
+    }
+
+    pub(crate) fn device(&self) -> &Arc<Device> {
+        &self.device
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn is_default(&self) -> bool {
+        self.is_default
+    }
+
+    /// Queues work of the simulator's own making, named for texts. 0 means only that it is queued.
+    pub(crate) fn submit(self: &Arc<Self>, operation: &'static str, work: Work) -> aclError {
+        self.push(Task::Work { operation, work }).err().unwrap_or(error::SUCCESS)
+    }
+
+    /// Queues a task. Blocks while the queue is full.
+    pub(crate) fn push(self: &Arc<Self>, task: Task) -> Result<(), aclError> {
+        let slots = task.slots();
+        let mut task = Some(task);
+        let schedule = {
+            let depth = self.device.profile().stream_depth;
+            let (mut state, _) = self.changed.wait_while(self.state.lock(), None, |state| {
+                let full = state.slots > 0 && state.slots + slots > depth;
+                let blocked = full && !state.closed && self.shared.stopped().is_none();
+                if blocked {
+                    state.wake_at = state.wake_at.min(state.completed + 1);
+                }
+                blocked
+            });
+            if let Some(code) = self.shared.stopped() {
+                drop(state);
+                let id = self.id;
+                return Err(fail(
+                    code,
+                    format_args!(
+                        "stream {id} takes no more tasks: one failed, and the failure mode is ACL_STOP_ON_FAILURE"
+                    ),
+                ));
+            }
+            if state.closed {
+                drop(state);
+                return Err(fail(
+                    sys::ACL_ERROR_RT_INVALID_HANDLE,
+                    format_args!("stream {} is being destroyed", self.id),
+                ));
+            }
+            state.queue.extend(task.take());
+            state.slots += slots;
+            state.submitted += 1;
+            let idle = state.run == Run::Idle;
+            if idle {
+                state.run = Run::Ready;
+            }
+            idle
+        };
+        if schedule {
+            super::executor::schedule(Arc::clone(self));
+        }
+        Ok(())
+    }
+
+    /// Waits until everything submitted so far is done: 0, the stream's asynchronous error, or 507046 after `timeout`.
+    pub(crate) fn synchronize(&self, timeout: Option<Duration>) -> aclError {
+        let deadline = clock::deadline(timeout);
+        let state = self.state.lock();
+        let target = state.submitted;
+        let (mut state, expired) = self.changed.wait_while(state, deadline, |state| {
+            let pending = state.completed < target;
+            if pending {
+                state.wake_at = state.wake_at.min(target);
+            }
+            pending
+        });
+        if expired {
+            drop(state);
+            return fail(
+                sys::ACL_ERROR_RT_STREAM_SYNC_TIMEOUT,
+                format_args!("stream {} was not done within {:?}", self.id, timeout.unwrap_or_default()),
+            );
+        }
+        let failure = state.failure.take();
+        drop(state);
+        match (failure, self.shared.stopped()) {
+            (Some(failure), _) => error::report_async(failure.code, self.id, &failure.text),
+            // Stopped for good: each synchronisation says so.
+            (None, Some(code)) => error::report_async(code, self.id, ""),
+            (None, None) => error::SUCCESS,
+        }
+    }
+
+    /// Whether everything submitted is done.
+    pub(crate) fn is_complete(&self) -> bool {
+        let state = self.state.lock();
+        state.completed == state.submitted
+    }
+
+    /// Whether it takes no more tasks.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.lock().closed
+    }
+
+    /// `aclrtSetStreamFailureMode`, which a stream accepts once and which holds for its whole context.
+    pub(crate) fn set_failure_mode(&self, stop: bool) -> Result<(), aclError> {
+        if std::mem::replace(&mut self.state.lock().mode_set, true) {
+            return Err(fail(
+                sys::ACL_ERROR_RT_PARAM_INVALID,
+                format_args!("the failure mode of stream {} was set before", self.id),
+            ));
+        }
+        if stop {
+            self.shared.stop_on_failure();
+        }
+        Ok(())
+    }
+
+    pub(super) fn subscription(&self) -> Subscription {
+        self.state.lock().subscription.clone()
+    }
+
+    /// Replaces the subscription if `change` says so, atomically.
+    pub(super) fn change_subscription<R>(&self, change: impl FnOnce(&mut Subscription) -> R) -> R {
+        change(&mut self.state.lock().subscription)
+    }
+}
+
+/// The stream behind a handle; NULL is the default stream of the current context. For calls that accept streams of any context.
+pub(crate) fn lookup_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError> {
+    let context = current_context()?;
+    if handle.is_null() {
+        return Ok(Arc::clone(context.default_stream()));
+    }
+    find(handle)
+}
+
+/// The stream behind a handle, which must be one of the current context; NULL is its default stream.
+pub(crate) fn resolve_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError> {
+    let context = current_context()?;
+    if handle.is_null() {
+        return Ok(Arc::clone(context.default_stream()));
+    }
+    let stream = find(handle)?;
+    if !Arc::ptr_eq(stream.shared(), context.shared()) {
+        return Err(fail(
+            sys::ACL_ERROR_RT_STREAM_CONTEXT,
+            format_args!("stream {} is not a stream of the current context", stream.id),
+        ));
+    }
+    Ok(stream)
+}
+
+fn find(handle: *const c_void) -> Result<Arc<Stream>, aclError> {
+    STREAMS.get(handle).ok_or_else(|| {
+        fail(
+            sys::ACL_ERROR_RT_INVALID_HANDLE,
+            format_args!("the stream {handle:p} {}", STREAMS.describe(handle)),
+        )
+    })
+}

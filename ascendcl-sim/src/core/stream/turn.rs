@@ -1,0 +1,240 @@
+//! A stream's turn on a pool thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::super::task::Task;
+use super::super::{clock, executor, timer};
+use super::{Failure, Run, Signal, State, Stream};
+use crate::error::{self, fail};
+use crate::{check, memory};
+
+/// Tasks in one turn, so that streams share the pool fairly.
+const BUDGET: usize = 32;
+
+/// What the stream does next.
+enum Step {
+    Run(Task),
+    /// A wait is over.
+    Resume(Task, Signal),
+    /// The turn is over.
+    End,
+    /// The turn is over, but there is more to do.
+    Yield,
+}
+
+/// What became of a task.
+enum Outcome {
+    Done(Result<(), aclError>),
+    /// It waits; the stream is parked and not ours any more.
+    Parked,
+}
+
+impl Stream {
+    /// Runs tasks until there are none, one has to wait, or others should have their turn.
+    pub(in crate::core) fn turn(self: Arc<Self>) {
+        let mut step = self.begin();
+        for left in (0..BUDGET).rev() {
+            let (operation, slots, outcome) = match step {
+                Step::End => return,
+                Step::Yield => return executor::schedule(self),
+                Step::Run(task) => (task.operation(), task.slots(), self.run_task(task)),
+                Step::Resume(task, signal) => {
+                    (task.operation(), task.slots(), Outcome::Done(self.resume(task, signal)))
+                }
+            };
+            let Outcome::Done(result) = outcome else { return };
+            check::task_end(&self, operation, result);
+            step = self.finish(operation, slots, result, left == 0);
+        }
+        if let Step::Yield = step {
+            executor::schedule(self);
+        }
+    }
+
+    fn begin(&self) -> Step {
+        let mut state = self.state.lock();
+        debug_assert_eq!(state.run, Run::Ready);
+        state.run = Run::Running;
+        if let Some(task) = state.current.take() {
+            let signal = state.take_signal().unwrap_or(Signal::Cancelled);
+            return Step::Resume(task, signal);
+        }
+        self.next(&mut state, false)
+    }
+
+    fn next(&self, state: &mut State, exhausted: bool) -> Step {
+        if state.queue.is_empty() {
+            state.run = Run::Idle;
+            self.changed.notify_all();
+            Step::End
+        } else if exhausted {
+            state.run = Run::Ready;
+            Step::Yield
+        } else {
+            state.queue.pop_front().map_or(Step::End, Step::Run)
+        }
+    }
+
+    /// Notes the end of a task and picks the next one.
+    fn finish(
+        &self,
+        operation: &'static str,
+        slots: usize,
+        result: Result<(), aclError>,
+        exhausted: bool,
+    ) -> Step {
+        // Texts that the task left on this thread belong to whoever synchronises.
+        let text = error::take_text();
+        let mut state = self.state.lock();
+        state.cancelled = false;
+        state.slots -= slots;
+        state.completed += 1;
+        if let Err(code) = result {
+            log::debug!("stream {}: {operation} failed with {code}", self.id);
+            // A later error replaces an earlier one nobody asked for.
+            state.failure = Some(Failure { code, text });
+            drop(state);
+            self.shared.failed(code);
+            state = self.state.lock();
+        }
+        if state.completed >= state.wake_at {
+            state.wake_at = u64::MAX;
+            self.changed.notify_all();
+        }
+        self.next(&mut state, exhausted)
+    }
+
+    fn run_task(self: &Arc<Self>, task: Task) -> Outcome {
+        check::task_begin(self, task.operation());
+        match task {
+            Task::Wait { .. } => self.run_wait(task),
+            Task::Callback(_) => self.run_callback(task),
+            Task::Record { event, number } => {
+                event.complete(number);
+                Outcome::Done(Ok(()))
+            }
+            Task::Reset { event } => {
+                event.lower();
+                Outcome::Done(Ok(()))
+            }
+            Task::Copy(transfer) => Outcome::Done(guarded("copy", || transfer.run())),
+            Task::Set { place, byte } => Outcome::Done(guarded("memset", || memory::fill(&place, byte))),
+            Task::Work { operation, work } => Outcome::Done(guarded(operation, work)),
+        }
+    }
+
+    fn run_wait(self: &Arc<Self>, task: Task) -> Outcome {
+        let Task::Wait { event, until, timeout } = &task else { return Outcome::Done(Ok(())) };
+        if event.passed(*until) {
+            event.wait_over();
+            return Outcome::Done(Ok(()));
+        }
+        let ticket = self.draw_ticket();
+        if event.pass_or_enlist(*until, self, ticket) {
+            self.disarm();
+            event.wait_over();
+            return Outcome::Done(Ok(()));
+        }
+        if let Some(at) = clock::deadline(*timeout) {
+            timer::add(at, Arc::downgrade(self), ticket);
+        }
+        self.park(task)
+    }
+
+    fn run_callback(self: &Arc<Self>, task: Task) -> Outcome {
+        let Task::Callback(launch) = &task else { return Outcome::Done(Ok(())) };
+        if self.state.lock().skip_callbacks {
+            return Outcome::Done(Ok(()));
+        }
+        if launch.is_blocking() {
+            let ticket = self.draw_ticket();
+            launch.post(Some((Arc::clone(self), ticket)));
+            self.park(task)
+        } else {
+            launch.post(None);
+            Outcome::Done(Ok(()))
+        }
+    }
+
+    /// The end of a wait.
+    fn resume(self: &Arc<Self>, task: Task, signal: Signal) -> Result<(), aclError> {
+        let Task::Wait { event, timeout, .. } = &task else { return Ok(()) };
+        if signal != Signal::Woken {
+            let ticket = self.state.lock().ticket;
+            event.delist(self, ticket);
+        }
+        event.wait_over();
+        if signal == Signal::TimedOut {
+            return Err(fail(
+                sys::ACL_ERROR_RT_WAIT_TIMEOUT,
+                format_args!("stream {} waited {:?} for an event", self.id, timeout.unwrap_or_default()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Starts a wait: from here on signals with this ticket count.
+    fn draw_ticket(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.ticket += 1;
+        state.armed = true;
+        state.signal = None;
+        state.ticket
+    }
+
+    fn disarm(&self) {
+        self.state.lock().take_signal();
+    }
+
+    /// Leaves the pool thread until there is a signal; goes on at once if there has been one.
+    fn park(self: &Arc<Self>, task: Task) -> Outcome {
+        let mut state = self.state.lock();
+        let signal = if state.cancelled { Some(Signal::Cancelled) } else { state.signal };
+        match signal {
+            None => {
+                state.current = Some(task);
+                state.run = Run::Parked;
+                self.changed.notify_all();
+                Outcome::Parked
+            }
+            Some(signal) => {
+                state.take_signal();
+                drop(state);
+                Outcome::Done(self.resume(task, signal))
+            }
+        }
+    }
+
+    /// Tells a stream that waits with `ticket` to go on. Ignored if it does not.
+    pub(in crate::core) fn signal(self: &Arc<Self>, ticket: u64, signal: Signal) {
+        let mut state = self.state.lock();
+        if !state.armed || state.ticket != ticket || state.signal.is_some() {
+            return;
+        }
+        state.signal = Some(signal);
+        if state.run == Run::Parked {
+            state.run = Run::Ready;
+            drop(state);
+            executor::schedule(Arc::clone(self));
+        }
+    }
+}
+
+impl State {
+    pub(super) fn take_signal(&mut self) -> Option<Signal> {
+        self.armed = false;
+        self.signal.take()
+    }
+}
+
+/// Runs a task's work; a panic in it becomes an error of the stream.
+fn guarded(operation: &'static str, work: impl FnOnce() -> Result<(), aclError>) -> Result<(), aclError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let what = crate::abi::panic_text(&*panic);
+        log::error!("panic in {operation}: {what}");
+        Err(fail(sys::ACL_ERROR_RT_INTERNAL_ERROR, format_args!("{operation} panicked: {what}")))
+    })
+}

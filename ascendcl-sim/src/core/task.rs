@@ -1,0 +1,57 @@
+//! What a stream's queue holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ascendcl_sys::aclError;
+
+use super::Event;
+use super::event::Until;
+use super::report::Launch;
+use crate::memory::{Place, Transfer};
+
+/// Work of a kind that has no variant of its own.
+pub(crate) type Work = Box<dyn FnOnce() -> Result<(), aclError> + Send>;
+
+/// One task. The common ones own nothing but references, so that queueing them allocates nothing.
+pub(crate) enum Task {
+    Copy(Transfer),
+    Set { place: Place, byte: u8 },
+    Record { event: Arc<Event>, number: u64 },
+    Wait { event: Arc<Event>, until: Until, timeout: Option<Duration> },
+    Reset { event: Arc<Event> },
+    Callback(Launch),
+    Work { operation: &'static str, work: Work },
+}
+
+impl Task {
+    /// The C function or operation it comes from.
+    pub(crate) fn operation(&self) -> &'static str {
+        match self {
+            Self::Copy(_) => "copy",
+            Self::Set { .. } => "memset",
+            Self::Record { .. } => "event record",
+            Self::Wait { .. } => "event wait",
+            Self::Reset { .. } => "event reset",
+            Self::Callback(_) => "callback",
+            Self::Work { operation, .. } => operation,
+        }
+    }
+
+    /// Entries it takes in a stream's queue. A blocking callback is several commands: post, wait, acknowledge.
+    pub(crate) fn slots(&self) -> usize {
+        match self {
+            Self::Callback(launch) if launch.is_blocking() => 4,
+            _ => 1,
+        }
+    }
+
+    /// It will never run. Waiters for its record go on; a callback's function is never called.
+    pub(crate) fn abandon(self) {
+        match self {
+            Self::Record { event, number } => event.abandon(number),
+            Self::Wait { event, .. } => event.wait_over(),
+            _ => {}
+        }
+    }
+}

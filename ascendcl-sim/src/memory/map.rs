@@ -1,0 +1,146 @@
+//! Address space from the kernel: reserved ranges, shared memory, and the few calls that act on them.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+/// The page size this module counts in. Both 64-bit targets have pages of at least this size; larger pages only waste a little.
+pub(crate) fn page_size() -> usize {
+    use std::sync::OnceLock;
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    *SIZE.get_or_init(|| {
+        // SAFETY: sysconf has no preconditions.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+        usize::try_from(size).unwrap_or(4096)
+    })
+}
+
+/// An owned range of address space, unmapped when dropped.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is plain address space; who may touch its bytes is up to the owner.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; the methods that change the mapping only replace pages.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Address space that nobody can read or write.
+    pub(crate) fn reserve(len: usize) -> io::Result<Self> {
+        Self::new(len, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1)
+    }
+
+    /// Readable and writable anonymous memory.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        Self::new(len, access, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1)
+    }
+
+    /// A readable and writable view of the whole of `memory`.
+    pub(crate) fn view(memory: &SharedMemory) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        Self::new(memory.len, access, libc::MAP_SHARED | libc::MAP_NORESERVE, memory.file.as_raw_fd())
+    }
+
+    fn new(len: usize, access: i32, flags: i32, file: i32) -> io::Result<Self> {
+        // SAFETY: without MAP_FIXED the kernel picks a range nobody uses.
+        let base = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, file, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
+        Ok(Self { base, len })
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Makes `[start, start + len)` inaccessible and gives its memory back; the address space stays reserved.
+    pub(crate) fn seal(&self, start: usize, len: usize) {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len));
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        // SAFETY: the range is inside this mapping (checked above), which we own, so nothing else is replaced.
+        let sealed = unsafe { libc::mmap(self.base().add(start).cast(), len, libc::PROT_NONE, flags, -1, 0) };
+        if sealed == libc::MAP_FAILED {
+            // Still mapped and readable: less strict than wanted, but sound.
+            log::debug!("cannot seal {len} bytes: {}", io::Error::last_os_error());
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: we own the whole range, and whoever dropped us holds no pointer into it any more.
+        unsafe { libc::munmap(self.base().cast(), self.len) };
+    }
+}
+
+/// Memory that can be mapped at several addresses; its pages exist once they are written.
+#[derive(Debug)]
+pub(crate) struct SharedMemory {
+    file: OwnedFd,
+    len: usize,
+}
+
+impl SharedMemory {
+    pub(crate) fn new(len: usize) -> io::Result<Self> {
+        // SAFETY: the name is NUL-terminated and the flag is defined for memfd_create.
+        let file = unsafe { libc::memfd_create(c"ascendcl-sim-device".as_ptr(), libc::MFD_CLOEXEC) };
+        if file < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        let file = unsafe { OwnedFd::from_raw_fd(file) };
+        let size = libc::off_t::try_from(len).map_err(|_| io::Error::other("device memory too large"))?;
+        // SAFETY: the descriptor is open for writing.
+        if unsafe { libc::ftruncate(file.as_raw_fd(), size) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { file, len })
+    }
+
+    /// Gives the pages wholly inside `[start, start + len)` back to the system; they read as zero afterwards.
+    pub(crate) fn discard(&self, start: usize, len: usize) {
+        let page = page_size();
+        let first = start.next_multiple_of(page);
+        let end = (start + len) / page * page;
+        if first >= end {
+            return;
+        }
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: the descriptor is open for writing; the range is inside the file or past its end, both of which are allowed.
+        let done = unsafe {
+            libc::fallocate(self.file.as_raw_fd(), mode, first as libc::off_t, (end - first) as libc::off_t)
+        };
+        if done != 0 {
+            log::debug!("cannot give {} bytes back: {}", end - first, io::Error::last_os_error());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_views_show_the_same_bytes_and_discarded_pages_are_zero() {
+        let memory = SharedMemory::new(4 * page_size()).unwrap();
+        let (one, two) = (Mapping::view(&memory).unwrap(), Mapping::view(&memory).unwrap());
+        assert_ne!(one.base(), two.base());
+        // SAFETY: both views are readable and writable and as long as the memory.
+        unsafe {
+            one.base().add(page_size()).write(7);
+            assert_eq!(two.base().add(page_size()).read(), 7);
+            memory.discard(1, 4 * page_size() - 1);
+            assert_eq!(one.base().add(page_size()).read(), 0);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Pinned host memory: each piece in its own mapping, against a guard page, poisoned when fresh and sealed when freed.
+
+use core::ffi::c_void;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::block::FRESH;
+use super::map::{Mapping, page_size};
+use super::space;
+use crate::check::leak::{LiveKind, Registration, register};
+use crate::error::fail;
+use crate::lock::{Mutex, RwLock};
+
+/// Addresses are multiples of this and, on purpose, rarely of anything larger.
+const ALIGN: usize = 64;
+/// Sealed mappings that keep their address from being used again, and how much address space they may hold.
+const QUARANTINE_PIECES: usize = 1024;
+const QUARANTINE_BYTES: usize = 1 << 30;
+
+/// One piece of pinned memory.
+pub(crate) struct PinnedBlock {
+    address: usize,
+    size: usize,
+    life: Mutex<Life>,
+}
+
+struct Life {
+    freed: bool,
+    windows: usize,
+    mapping: Option<Mapping>,
+}
+
+struct Entry {
+    block: Arc<PinnedBlock>,
+    _registration: Registration,
+}
+
+static LIVE: RwLock<BTreeMap<usize, Entry>> = RwLock::new(BTreeMap::new());
+
+struct Quarantine {
+    pieces: VecDeque<Mapping>,
+    bytes: usize,
+}
+
+static QUARANTINE: Mutex<Quarantine> = Mutex::new(Quarantine { pieces: VecDeque::new(), bytes: 0 });
+
+impl PinnedBlock {
+    fn free(&self) {
+        let mut life = self.life.lock();
+        life.freed = true;
+        if life.windows == 0 {
+            seal(life.mapping.take());
+        }
+    }
+}
+
+/// Makes a freed mapping inaccessible, so that a host access through a stale pointer faults, and rests its address.
+fn seal(mapping: Option<Mapping>) {
+    let Some(mapping) = mapping else { return };
+    mapping.seal(0, mapping.len());
+    let mut quarantine = QUARANTINE.lock();
+    quarantine.bytes += mapping.len();
+    quarantine.pieces.push_back(mapping);
+    while quarantine.pieces.len() > QUARANTINE_PIECES || quarantine.bytes > QUARANTINE_BYTES {
+        let Some(oldest) = quarantine.pieces.pop_front() else { break };
+        quarantine.bytes -= oldest.len();
+    }
+}
+
+/// A checked part of one piece of pinned memory. It can wait in a queue: it does not keep the memory from being freed.
+#[derive(Clone)]
+pub(crate) struct PinnedRange {
+    block: Arc<PinnedBlock>,
+    start: usize,
+    len: usize,
+}
+
+impl PinnedRange {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Access for the time of one operation; `None` if the memory was freed.
+    pub(crate) fn open(&self) -> Option<PinnedBytes> {
+        let mut life = self.block.life.lock();
+        if life.freed {
+            return None;
+        }
+        life.windows += 1;
+        Some(PinnedBytes { range: self.clone() })
+    }
+}
+
+/// Access to pinned bytes; while it lives they stay mapped.
+pub(crate) struct PinnedBytes {
+    range: PinnedRange,
+}
+
+impl PinnedBytes {
+    pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
+        std::ptr::with_exposed_provenance_mut(self.range.block.address + self.range.start)
+    }
+}
+
+impl Drop for PinnedBytes {
+    fn drop(&mut self) {
+        let mut life = self.range.block.life.lock();
+        life.windows -= 1;
+        if life.freed && life.windows == 0 {
+            seal(life.mapping.take());
+        }
+    }
+}
+
+/// `aclrtMallocHost` after its checks.
+pub(crate) fn malloc_host(size: usize) -> Result<*mut c_void, aclError> {
+    let failed = |why: &dyn std::fmt::Display| {
+        fail(
+            sys::ACL_ERROR_RT_MEMORY_ALLOCATION,
+            format_args!("cannot allocate {size} bytes of pinned memory: {why}"),
+        )
+    };
+    let page = page_size();
+    let rounded = size.checked_next_multiple_of(ALIGN).ok_or_else(|| failed(&"the size overflows"))?;
+    let data = rounded.checked_next_multiple_of(page).ok_or_else(|| failed(&"the size overflows"))?;
+    let whole = data.checked_add(page).ok_or_else(|| failed(&"the size overflows"))?;
+    let mapping = Mapping::anonymous(whole).map_err(|error| failed(&error))?;
+    mapping.seal(data, page);
+    // The data ends at the guard page, so that writing past it faults.
+    // SAFETY: `rounded <= data`, and `data` bytes are mapped.
+    let start = unsafe { mapping.base().add(data - rounded) };
+    // SAFETY: `rounded` bytes from `start` are mapped, writable and ours.
+    unsafe { libc::memset(start.cast(), FRESH.into(), rounded) };
+    let address = start.expose_provenance();
+    let life = Mutex::new(Life { freed: false, windows: 0, mapping: Some(mapping) });
+    let block = Arc::new(PinnedBlock { address, size, life });
+    let registration = register(LiveKind::PinnedMemory, format!("{size} bytes at {start:p}"));
+    LIVE.write().insert(address, Entry { block, _registration: registration });
+    Ok(start.cast())
+}
+
+/// `aclrtFreeHost` after its NULL check.
+pub(crate) fn free_host(pointer: *mut c_void) -> Result<(), aclError> {
+    let entry = LIVE.write().remove(&pointer.addr());
+    match entry {
+        Some(entry) => {
+            entry.block.free();
+            Ok(())
+        }
+        None if space::device_of(pointer).is_some() => Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            format_args!("{pointer:p} is device memory: aclrtFree frees it"),
+        )),
+        None => Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            format_args!("{pointer:p} is not the start of a live piece of pinned memory"),
+        )),
+    }
+}
+
+/// The piece of pinned memory that `pointer` lies in, and the offset there.
+pub(super) fn find(pointer: *const c_void) -> Option<(Arc<PinnedBlock>, usize)> {
+    let live = LIVE.read();
+    let (&start, entry) = live.range(..=pointer.addr()).next_back()?;
+    let inside = pointer.addr() - start;
+    (inside < entry.block.size).then(|| (Arc::clone(&entry.block), inside))
+}
+
+/// A checked part of the piece that [`find`] found.
+pub(super) fn range(
+    (block, start): (Arc<PinnedBlock>, usize),
+    pointer: *const c_void,
+    len: usize,
+) -> Result<PinnedRange, aclError> {
+    if len > block.size - start {
+        return Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            format_args!(
+                "{len} bytes at {pointer:p} reach past the end of a piece of pinned memory of {} bytes",
+                block.size
+            ),
+        ));
+    }
+    Ok(PinnedRange { block, start, len })
+}
