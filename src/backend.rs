@@ -6,7 +6,6 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Mutex, PoisonError},
 };
 
 /// Which backend to load: the wish. [`Backend`] is what came of it.
@@ -125,24 +124,14 @@ fn simulator() -> Result<(&'static AclApi, Backend)> {
     ))
 }
 
-/// Loaded libraries stay loaded, so each is loaded once.
-static LOADED: Mutex<Vec<(Vec<PathBuf>, &'static AclApi)>> = Mutex::new(Vec::new());
-
 fn cann(library: Option<&Path>) -> Result<(&'static AclApi, Backend)> {
     let search = match library {
         Some(library) => Search::file(library),
         None => Search::from_env().hint(option_env!("ASCENDCL_BUILD_LIB_DIR").map(Path::new)),
     };
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     let library = Library::open(&search)?;
-    let libraries = library.paths().to_vec();
-    let api = match loaded.iter().find(|(paths, _)| *paths == libraries) {
-        Some((_, api)) => api,
-        None => {
-            let api = library.api();
-            loaded.push((libraries.clone(), api));
-            api
-        }
-    };
-    Ok((api, Backend::Cann { libraries }))
+    for skipped in library.skipped() {
+        log::debug!("a part of CANN could not be loaded, its functions are missing: {skipped}");
+    }
+    Ok((library.api(), Backend::Cann { libraries: library.paths().to_vec() }))
 }

@@ -1,4 +1,107 @@
-//! Safe Rust for AscendCL (ACL).
+//! Safe Rust for AscendCL (ACL), the C runtime of Huawei's Ascend NPUs: devices, contexts, streams, events, host callbacks,
+//! memory and models.
+//!
+//! Everything here runs without an NPU too: with feature `sim` a simulator of an Atlas 300I card answers where no CANN is
+//! installed. The same binary runs on the card.
+//!
+//! # A first program
+//!
+//! A copy goes to the device, another comes back, and another thread gets the result while this one could do something else:
+//!
+//! ```
+//! use ascendcl::Acl;
+//!
+//! fn main() -> Result<(), ascendcl::Error> {
+//!     let acl = Acl::new()?;
+//!     let context = acl.device(0)?.create_context()?;
+//!     let stream = context.create_stream()?;
+//!
+//!     let device = context.alloc::<f32>(4)?;
+//!     let upload = stream.upload(context.alloc_pinned_from(&[1.0, 2.0, 3.0, 4.0])?, &device)?;
+//!     let download = stream.download(&device, context.alloc_pinned(4)?)?;
+//!     let sum = stream.launch_callback(move || {
+//!         // On the report thread, when both copies are done.
+//!         download.wait().map(|values| values.iter().sum::<f32>())
+//!     })?;
+//!
+//!     assert_eq!(sum.wait()??, 10.0);
+//!     drop(upload); // or wait for it, to fill its memory again
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # From C to Rust
+//!
+//! Every method names its C function, and the search of these pages finds it by that name.
+//!
+//! | C | Rust |
+//! |---|---|
+//! | `aclInit`, `aclFinalize` | [`Acl::new`], [`Acl::builder`], [`Acl::finalize`] |
+//! | `aclrtGetVersion`, `aclrtGetSocName`, `aclrtGetRunMode` | [`Acl::version`], [`Acl::soc_name`], [`Acl::run_mode`] |
+//! | `aclrtGetDeviceCount`, `aclrtSetDevice`, `aclrtResetDevice` | [`Acl::device_count`], [`Acl::device`], dropping the [`Device`] |
+//! | `aclrtGetMemInfo`, `aclrtSynchronizeDevice` | [`Device::memory_info`], [`Device::synchronize`], [`Context::synchronize`] |
+//! | `aclrtDeviceCanAccessPeer`, `aclrtDeviceEnablePeerAccess` | [`Device::can_access_peer`], [`Device::enable_peer_access`] |
+//! | `aclrtCreateContext`, `aclrtDestroyContext` | [`Device::create_context`], dropping the [`Context`] |
+//! | `aclrtSetCurrentContext`, `aclrtGetCurrentContext` | by itself; [`Context::enter`] in hot loops |
+//! | `aclrtCreateStream`, `aclrtCreateStreamWithConfig`, `aclrtDestroyStream` | [`Context::create_stream`], [`Context::create_stream_with`], dropping the [`Stream`] |
+//! | `aclrtSynchronizeStream`, `...WithTimeout`, `aclrtStreamQuery` | [`Stream::synchronize`], [`Stream::synchronize_timeout`], [`Stream::is_idle`] |
+//! | `aclrtSetStreamFailureMode`, `aclrtStreamGetId` | [`Stream::set_failure_mode`], [`Stream::id`] |
+//! | `aclrtCreateEvent`, `aclrtCreateEventWithFlag`, `aclrtCreateEventExWithFlag`, `aclrtDestroyEvent` | [`Context::create_event`], [`Context::create_event_with_flags`], [`Context::create_event_ex`], dropping the [`Event`] |
+//! | `aclrtRecordEvent`, `aclrtStreamWaitEvent`, `aclrtResetEvent` | [`Stream::record`], [`Stream::wait`], [`Stream::reset`] |
+//! | `aclrtQueryEventStatus`, `aclrtQueryEventWaitStatus`, `aclrtSynchronizeEvent` | [`Event::query`], [`Event::waits_are_over`], [`Event::synchronize`] |
+//! | `aclrtEventElapsedTime`, `aclrtEventGetTimestamp` | [`Event::elapsed_since`], [`Event::millis_since`], [`Event::timestamp`] |
+//! | `aclrtSubscribeReport`, `aclrtProcessReport`, `aclrtLaunchCallback`, `aclrtUnSubscribeReport` | [`Stream::launch_callback`], [`Stream::launch_callback_with`] |
+//! | `aclrtMalloc`, `aclrtFree` | [`Context::alloc`], [`Context::alloc_from`], dropping the [`DeviceBuffer`] and its [views](DeviceView) |
+//! | `aclrtMallocHost`, `aclrtFreeHost` | [`Context::alloc_pinned`], dropping the [`PinnedBuffer`] |
+//! | `aclrtMemcpy`, `aclrtMemset` | [`DeviceView::copy_from_slice`], [`copy_to_slice`](DeviceView::copy_to_slice), [`copy_from`](DeviceView::copy_from), [`memset`](DeviceView::memset) |
+//! | `aclrtMemcpyAsync`, `aclrtMemsetAsync` | [`Stream::upload`], [`Stream::download`], [`Stream::copy`], [`Stream::memset`] |
+//! | `aclmdlLoadFromFile`, `aclmdlLoadFromMem`, `aclmdlUnload` | [`Model::load`], [`Model::from_bytes`], dropping the [`Model`] |
+//! | `aclmdlGetDesc` and the getters of a description | [`Model::desc`] |
+//! | `aclmdlCreateDataset`, `aclCreateDataBuffer` | [`Dataset::new`], [`Model::create_inputs`], [`Model::create_outputs`] |
+//! | `aclmdlExecute`, `aclmdlExecuteAsync` | [`Model::execute`], [`Model::execute_async`] |
+//! | `aclGetRecentErrMsg` | [`AclError::message`] |
+//! | anything else | [`Acl::raw`] and `as_raw` of the handles |
+//!
+//! # Backends
+//!
+//! CANN is loaded at run time; nothing of it is needed to build. `ASCENDCL_BACKEND` chooses, unless the program does
+//! ([`AclBuilder::backend`]):
+//!
+//! - `auto`, the default: an installed CANN, otherwise the simulator (with feature `sim`). A CANN that is there but does not load is
+//!   an error, not a reason to simulate.
+//! - `cann`: an installed CANN. The error names every place that was tried. `ASCENDCL_LIBRARY` names the library file.
+//! - `sim`: the simulator, configured by [`ASCENDCL_SIM_*` variables](https://docs.rs/ascendcl-sim).
+//!
+//! A function that the installed release lacks is an error of that call, [`Error::MissingSymbol`]; [`Acl::supports`] asks first.
+//!
+//! # Safety model
+//!
+//! Safe code cannot cause undefined behaviour, in whatever order handles are dropped, on whichever threads. The rules:
+//!
+//! 1. **Handles own their parents.** A stream holds its context, a context its device. Order of destruction follows from types.
+//! 2. **No raw lifetimes.** Handles are `Send` and `Sync`; ACL's handles may be used from any thread, and are destroyed only when none is
+//!    left.
+//! 3. **The current context is set, not assumed.** A wrong one would be an error of ACL, never undefined behaviour.
+//! 4. **Queued work owns its memory.** `aclrtFree` does not wait for the device. Whatever a stream uses is kept until an event behind it, or
+//!    a wait, says that the stream has passed.
+//! 5. **Host memory of asynchronous copies is taken.** A [`Transfer`] owns it and gives it back when it is done. Borrowed slices are for copies that
+//!    this thread waits for.
+//! 6. **Device memory is no Rust place.** No slice is formed over it, and [`DeviceCopy`] types have no invalid bit patterns: a race
+//!    on the device gives surprising numbers, not undefined behaviour.
+//! 7. **What nobody can vouch for is leaked.** After a wait that failed nothing that the stream used is freed, and it takes no more work
+//!    ([`Error::Poisoned`]). A wait that ran out of time frees nothing, and may be repeated.
+//! 8. **Closures run at most once.** ACL carries a key, not a pointer: late, repeated or failed delivery is harmless. A closure that cannot run
+//!    any more is dropped ([`Error::Abandoned`]). Panics stay on the Rust side.
+//! 9. **Callbacks cannot wait for themselves.** Inside one, calls into ACL answer [`Error::InCallback`], and what is dropped is
+//!    released on another thread.
+//! 10. **Destructors do not panic and do not block.** A stream with work goes on without its handle, and is destroyed when it is idle. Failures
+//!     go to [`set_drop_error_hook`]. A forked child touches nothing ([`Error::Forked`]).
+//!
+//! # Features
+//!
+//! - `sim`: the simulator, used when no CANN is found or when asked for.
+//! - `onnx`: with it, the simulator executes ONNX models where CANN executes OM models.
+#![cfg_attr(loom, allow(dead_code, reason = "only the modules that know no ACL are checked"))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod callback;

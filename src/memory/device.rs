@@ -116,7 +116,7 @@ impl Drop for DeviceMemory {
 
 /// Memory of a device, for `len` values of `T`.
 ///
-/// Owns the allocation together with its [views](DeviceBuffer::view) and whatever streams still do with it. Everything that can be
+/// Owns the allocation together with its [views](DeviceView) and whatever streams still do with it. Everything that can be
 /// done with it is done with [`DeviceView`], to which it dereferences.
 ///
 /// ```

@@ -136,6 +136,7 @@ impl<T: DeviceCopy> Transfer<T> {
 
     /// Waits until the copy is done, but no longer than `timeout`. After a timeout the error gives the transfer back.
     #[doc(alias = "aclrtSynchronizeStreamWithTimeout")]
+    #[allow(clippy::result_large_err, reason = "the error gives the transfer back, by value as it came")]
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<PinnedBuffer<T>, Rejected<Transfer<T>>> {
         if !self.is_known_done()
             && let Err(error) = self.stream.synchronize_timeout(timeout)

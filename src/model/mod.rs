@@ -199,7 +199,7 @@ impl Model {
         });
         if result.as_ref().err().is_none_or(|error| !error.is_refusal()) {
             let inner = stream.inner();
-            if !last.as_ref().is_some_and(|last| Weak::as_ptr(&last.stream) == Arc::as_ptr(inner)) {
+            if last.as_ref().is_none_or(|last| Weak::as_ptr(&last.stream) != Arc::as_ptr(inner)) {
                 *last = Some(LastUse { stream: Arc::downgrade(inner), gone: inner.gone().clone() });
             }
         }
