@@ -57,6 +57,7 @@ mod error;
 mod handle;
 mod lock;
 mod memory;
+mod model;
 mod profile;
 
 use std::sync::OnceLock;

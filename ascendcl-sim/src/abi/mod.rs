@@ -9,6 +9,7 @@ mod copy;
 mod device;
 mod event;
 mod memory;
+mod model;
 mod report;
 mod stream;
 
@@ -33,6 +34,7 @@ pub(crate) fn table() -> AclApi {
     report::fill(&mut api);
     memory::fill(&mut api);
     copy::fill(&mut api);
+    model::fill(&mut api);
     api
 }
 
