@@ -14,6 +14,7 @@ use ascendcl_sys::{
     aclmdlIODims, aclrtStream,
 };
 
+use super::{call, call_or, invalid, not_null};
 use crate::error::fail;
 use crate::memory::{Location, classify};
 use crate::model::desc::{self, Side};
@@ -36,13 +37,13 @@ macro_rules! functions {
     (@ status fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
         #[cfg_attr(feature = "export", unsafe(no_mangle))]
         unsafe extern "C" fn $name($($arg: $type),*) -> aclError {
-            super::status(stringify!($name), move || -> Done { $body })
+            call(stringify!($name), move || -> Done { $body })
         }
     };
     (@ value($default:expr) fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty $body:block) => {
         #[cfg_attr(feature = "export", unsafe(no_mangle))]
         unsafe extern "C" fn $name($($arg: $type),*) -> $answer {
-            super::value(stringify!($name), $default, move || -> $answer { $body })
+            call_or(stringify!($name), |_| $default, move || -> $answer { $body })
         }
     };
 }
@@ -252,13 +253,6 @@ functions! {
     }
 }
 
-fn not_null<T>(pointer: *const T, name: &str) -> Done {
-    if pointer.is_null() {
-        return Err(fail(sys::ACL_ERROR_INVALID_PARAM, format_args!("{name} must not be NULL")));
-    }
-    Ok(())
-}
-
 /// A place for an answer, checked before any work is done.
 fn out<T>(pointer: *mut T, name: &str) -> Result<*mut T, aclError> {
     not_null(pointer, name)?;
@@ -285,7 +279,7 @@ fn path<'a>(pointer: *const c_char, name: &str) -> Result<&'a Path, aclError> {
 fn bytes<'a>(model: *const c_void, size: usize) -> Result<&'a [u8], aclError> {
     not_null(model, "model")?;
     if size == 0 {
-        return Err(fail(sys::ACL_ERROR_INVALID_PARAM, "modelSize must not be 0"));
+        return Err(invalid("modelSize must not be 0"));
     }
     if isize::try_from(size).is_err() {
         let text = format_args!("a model of {size} bytes does not exist");

@@ -51,7 +51,7 @@ pub(crate) fn execute(
             let region = buffer.region();
             if region.address.is_null() && region.size == 0 {
                 let size = model.description().outputs[index].size;
-                let address = context.device().memory().allocate(size, size + 32, PageSize::HugeFirst)?;
+                let address = context.device().memory().allocate(size, padded(size), PageSize::HugeFirst)?;
                 allocated.push((Arc::clone(buffer), address));
                 buffer.update(address, size);
             }
@@ -67,6 +67,11 @@ pub(crate) fn execute(
         }
     }
     result
+}
+
+/// What `aclrtMalloc` charges: whole pieces of 32 bytes and one more.
+fn padded(size: usize) -> usize {
+    size.div_ceil(32).saturating_add(1).saturating_mul(32)
 }
 
 /// `aclmdlExecuteAsync`: returns when the execution is queued.
