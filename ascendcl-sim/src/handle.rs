@@ -28,8 +28,6 @@ pub(crate) enum Kind {
     Dataset,
     /// `aclDataBuffer`
     DataBuffer,
-    /// `aclTensorDesc`
-    TensorDesc,
 }
 
 /// Top byte of each token. With bit 63 set and bits 62.. mixed it is no canonical address on x86-64, and none on aarch64 either,

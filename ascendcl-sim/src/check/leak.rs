@@ -36,8 +36,6 @@ pub enum LiveKind {
     Dataset,
     /// `aclDataBuffer`.
     DataBuffer,
-    /// `aclTensorDesc`.
-    TensorDesc,
 }
 
 impl fmt::Display for LiveKind {
@@ -54,7 +52,6 @@ impl fmt::Display for LiveKind {
             Self::ModelDesc => "model description",
             Self::Dataset => "dataset",
             Self::DataBuffer => "data buffer",
-            Self::TensorDesc => "tensor description",
         })
     }
 }

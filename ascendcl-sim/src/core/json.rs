@@ -168,8 +168,8 @@ impl<'a> Parser<'a> {
                 if (0xd800..0xdc00).contains(&first) && self.rest().starts_with("\\u") {
                     self.at += 2;
                     let second = self.hex()?;
-                    let pair = 0x10000 + ((first - 0xd800) << 10) + second.wrapping_sub(0xdc00);
-                    char::from_u32(pair).filter(|_| (0xdc00..0xe000).contains(&second))
+                    let low = second.checked_sub(0xdc00).filter(|&low| low < 0x400);
+                    low.and_then(|low| char::from_u32(0x10000 + ((first - 0xd800) << 10) + low))
                 } else {
                     char::from_u32(first)
                 }

@@ -46,19 +46,21 @@ impl Arena {
         if let Some(found) = self.take_hole(footprint, HOLES_TRIED) {
             return Some(found);
         }
-        let end = self.fresh.checked_add(footprint)?;
-        if end <= self.size {
-            let start = self.fresh;
-            self.fresh = end;
-            return Some(start);
-        }
         // Out of fresh address space: any hole, and at last what is still in quarantine.
         loop {
-            if let Some(found) = self.take_hole(footprint, usize::MAX) {
+            if let Some(found) = self.take_fresh(footprint).or_else(|| self.take_hole(footprint, usize::MAX))
+            {
                 return Some(found);
             }
             self.release_oldest()?;
         }
+    }
+
+    fn take_fresh(&mut self, footprint: usize) -> Option<usize> {
+        let start = self.fresh;
+        let end = start.checked_add(footprint).filter(|&end| end <= self.size)?;
+        self.fresh = end;
+        Some(start)
     }
 
     /// Puts a range into quarantine and gives the ranges that leave it, grown by the holes they touch: their pages can go.

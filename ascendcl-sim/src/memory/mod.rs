@@ -7,7 +7,6 @@
 //!   does not keep the memory from being freed.
 //! - `DeviceRange::open(&self) -> Result<DeviceBytes, aclError>`: access for the time of one operation (507013 if it was freed meanwhile).
 //!   While a `DeviceBytes` lives, its bytes are neither poisoned nor given to another allocation.
-//! - [`device_bytes`]`(ptr, len) -> Result<DeviceBytes, aclError>`: both steps at once, for synchronous work.
 //! - `DeviceBytes::{as_ptr, as_mut_ptr, len, read_to_vec, write_from}`: the alias that the simulator can read and write.
 //!
 //! Queued work takes a `DeviceRange` when it is submitted and opens it when it runs, so that freeing memory under queued work is noticed.
@@ -20,10 +19,8 @@ mod pinned;
 mod place;
 mod space;
 
-pub(crate) use block::{DeviceBytes, DeviceRange};
-pub(crate) use copy::{
-    Direction, Ends, Plan, Shape, Staged, Transfer, copy_blocking, fill, fill_target, plan,
-};
+pub(crate) use block::DeviceRange;
+pub(crate) use copy::{Direction, Ends, Plan, Shape, Transfer, copy_blocking, fill, fill_target, plan};
 pub(crate) use pinned::{free_host, malloc_host};
 pub(crate) use place::{Location, Place, classify};
-pub(crate) use space::{DeviceMemory, NORMAL_PAGE, PageSize, device_bytes, device_range, free, is_huge};
+pub(crate) use space::{DeviceMemory, NORMAL_PAGE, PageSize, device_range, free, is_huge};

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::arena::Arena;
-use super::block::{Block, DeviceBytes, DeviceRange};
+use super::block::{Block, DeviceRange};
 use super::map::{Mapping, SharedMemory};
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::error::fail;
@@ -282,11 +282,6 @@ pub(crate) fn device_range(pointer: *const c_void, len: usize) -> Result<DeviceR
         )));
     }
     Ok(DeviceRange::new(block, start, len))
-}
-
-/// Access to device bytes right now, for synchronous work.
-pub(crate) fn device_bytes(pointer: *const c_void, len: usize) -> Result<DeviceBytes, aclError> {
-    device_range(pointer, len)?.open()
 }
 
 /// `aclrtFree` after its NULL check.
