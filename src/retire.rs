@@ -26,7 +26,7 @@ struct Inner<K, F> {
     /// Enqueued, but no fence recorded behind it yet.
     open: Vec<K>,
     open_bytes: usize,
-    /// In the order in which the stream passes their fences.
+    /// By and large in the order in which the stream passes their fences.
     fenced: VecDeque<Batch<K, F>>,
     /// Fences to use again.
     idle: Vec<F>,
@@ -76,13 +76,26 @@ impl<K, F> RetireQueue<K, F> {
     /// Closes the batch behind a fence. `record` gets a used fence, if there is one, and gives the recorded one; `None` when
     /// it cannot, and the batch stays open.
     pub(crate) fn fence(&self, record: impl FnOnce(Option<F>) -> Option<F>) {
-        let mut inner = lock(&self.inner);
-        let idle = inner.idle.pop();
-        // The lock is held while recording, so that fences stand here in the order in which the stream passes them.
-        if let Some(fence) = record(idle) {
-            let kept = mem::take(&mut inner.open);
+        let (idle, kept) = {
+            let mut inner = lock(&self.inner);
             inner.open_bytes = 0;
-            inner.fenced.push_back(Batch { fence, kept });
+            (inner.idle.pop(), mem::take(&mut inner.open))
+        };
+        // Nothing is locked while recording, which may wait for a free event. What was taken is behind no fence yet: should
+        // `record` unwind, it is leaked, not dropped.
+        let kept = mem::ManuallyDrop::new(kept);
+        let recorded = record(idle);
+        let kept = mem::ManuallyDrop::into_inner(kept);
+        let mut inner = lock(&self.inner);
+        if inner.leaking {
+            mem::forget(kept);
+            return;
+        }
+        match recorded {
+            // Two threads may get here in another order than they recorded. Each batch waits for its own fence, so that
+            // only delays the one that stands behind.
+            Some(fence) => inner.fenced.push_back(Batch { fence, kept }),
+            None => inner.open.extend(kept),
         }
     }
 
@@ -141,10 +154,7 @@ impl<K, F> RetireQueue<K, F> {
 
     /// Nobody will ever know when the stream has passed what it was given: leaks it, and all that comes.
     pub(crate) fn leak(&self) {
-        let mut inner = lock(&self.inner);
-        inner.leaking = true;
-        mem::forget(mem::take(&mut inner.open));
-        mem::forget(mem::take(&mut inner.fenced));
+        lock(&self.inner).leak();
     }
 
     /// Leaks what a failed wait had taken, and all that comes.
@@ -160,10 +170,19 @@ impl<K, F> RetireQueue<K, F> {
     }
 }
 
+impl<K, F> Inner<K, F> {
+    fn leak(&mut self) {
+        self.leaking = true;
+        mem::forget(mem::take(&mut self.open));
+        mem::forget(mem::take(&mut self.fenced));
+    }
+}
+
 impl<K, F> Drop for RetireQueue<K, F> {
     fn drop(&mut self) {
-        // Whoever drops the queue while it keeps something has not waited for the stream.
-        self.leak();
+        // Whoever drops the queue while it keeps something has not waited for the stream. Without the lock: in a forked child it
+        // may be held for ever by a thread that is not there.
+        self.inner.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()).leak();
     }
 }
 

@@ -452,10 +452,10 @@ impl Drop for StreamInner {
         if *self.poisoned.get_mut() {
             teardown.poison();
         }
-        let dirty = *self.issued.get_mut() > self.passed.load(Ordering::Acquire);
+        let busy = *self.issued.get_mut() > self.passed.load(Ordering::Acquire);
         match disposal {
             // Destroying an idle stream does not wait.
-            Disposal::Now if !dirty => teardown.destroy_idle(),
+            Disposal::Now if !busy && !teardown.has_callbacks() => teardown.destroy_idle(),
             Disposal::Now => {
                 if !reaper::Pending::try_release(&mut teardown) {
                     reaper::watch(teardown);

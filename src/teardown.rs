@@ -96,6 +96,11 @@ impl Teardown {
         self.retire.leak();
     }
 
+    /// Whether closures have still to run. A stream does not wait for all of them.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        self.callbacks.as_ref().is_some_and(|callbacks| callbacks.outstanding() > 0)
+    }
+
     /// The work is done: destroys the stream, then releases what it used and drops what was still to be called.
     pub(crate) fn destroy_idle(&mut self) {
         let callbacks = self.callbacks.take();
@@ -141,8 +146,7 @@ impl Pending for Teardown {
         let waiting_for = self.since.get_or_insert_with(Instant::now).elapsed();
         match completion {
             Some(Completion::Done) => {
-                let outstanding = self.callbacks.as_ref().map_or(0, |callbacks| callbacks.outstanding());
-                if outstanding > 0 && waiting_for < CALLBACK_PATIENCE {
+                if self.has_callbacks() && waiting_for < CALLBACK_PATIENCE {
                     return false;
                 }
                 self.destroy_idle();

@@ -1,22 +1,23 @@
 //! Copies that this thread waits for, and copies within devices.
 
-use super::{DeviceCopy, DeviceView, check_len};
+use super::{DeviceCopy, DeviceMemory, DeviceView, check_len};
 use crate::{Context, Error, Result, Stream, runtime::acl, teardown::Kept};
 use ascendcl_sys as sys;
 use core::ffi::c_void;
+use std::{mem, sync::Arc};
 
-/// Copies, and waits. Not ordered with what is queued on streams.
+/// Copies, and waits. Not ordered with what is queued on streams. `device` is the memory that lies on devices.
 ///
 /// # Safety
 ///
 /// `dst` and `src` must be valid for `bytes` bytes on the sides that `kind` says.
 unsafe fn copy(
     context: &Context,
-    dst: *mut c_void,
-    capacity: usize,
+    (dst, capacity): (*mut c_void, usize),
     src: *const c_void,
     bytes: usize,
     kind: sys::aclrtMemcpyKind,
+    device: &[&Arc<DeviceMemory>],
 ) -> Result<()> {
     // Size 0 never reaches ACL: releases differ in what they answer.
     if bytes == 0 {
@@ -24,7 +25,16 @@ unsafe fn copy(
     }
     context.bind("aclrtMemcpy")?;
     // SAFETY: by contract of this function; ACL returns when the copy is done, so that the memory is only used during the call.
-    unsafe { acl!(context, aclrtMemcpy(dst, capacity, src, bytes, kind)) }
+    let result = unsafe { acl!(context, aclrtMemcpy(dst, capacity, src, bytes, kind)) };
+    leak_unless_settled(result, device)
+}
+
+/// After a failure that does not say whether the device is done with the memory, the memory is never freed.
+fn leak_unless_settled(result: Result<()>, device: &[&Arc<DeviceMemory>]) -> Result<()> {
+    if result.as_ref().is_err_and(|error| !error.is_refusal()) {
+        device.iter().for_each(|&memory| mem::forget(memory.clone()));
+    }
+    result
 }
 
 impl<T: DeviceCopy> DeviceView<T> {
@@ -40,11 +50,11 @@ impl<T: DeviceCopy> DeviceView<T> {
         unsafe {
             copy(
                 self.context(),
-                self.as_raw(),
-                self.capacity(),
+                (self.as_raw(), self.capacity()),
                 values.as_ptr().cast(),
                 self.byte_len(),
                 sys::ACL_MEMCPY_HOST_TO_DEVICE,
+                &[self.memory()],
             )
         }
     }
@@ -61,11 +71,11 @@ impl<T: DeviceCopy> DeviceView<T> {
         unsafe {
             copy(
                 self.context(),
-                values.as_mut_ptr().cast(),
-                self.byte_len(),
+                (values.as_mut_ptr().cast(), self.byte_len()),
                 self.as_raw(),
                 self.byte_len(),
                 sys::ACL_MEMCPY_DEVICE_TO_HOST,
+                &[self.memory()],
             )
         }
     }
@@ -73,18 +83,23 @@ impl<T: DeviceCopy> DeviceView<T> {
     /// Copies from the device into a new vector.
     #[doc(alias = "aclrtMemcpy")]
     pub fn to_vec(&self) -> Result<Vec<T>> {
-        let mut values = Vec::with_capacity(self.len());
+        let mut values = Vec::<T>::with_capacity(self.len());
         // SAFETY: the vector has room for `len` values.
-        unsafe {
+        let result = unsafe {
             copy(
                 self.context(),
-                values.as_mut_ptr() as *mut c_void,
-                self.byte_len(),
+                (values.as_mut_ptr().cast(), self.byte_len()),
                 self.as_raw(),
                 self.byte_len(),
                 sys::ACL_MEMCPY_DEVICE_TO_HOST,
+                &[self.memory()],
             )
-        }?;
+        };
+        if let Err(error) = result {
+            // The device may be writing to it still.
+            mem::forget(values);
+            return Err(error);
+        }
         // SAFETY: the copy succeeded, so all bytes are written, and any bit pattern is a value.
         unsafe { values.set_len(self.len()) };
         Ok(values)
@@ -103,11 +118,11 @@ impl<T: DeviceCopy> DeviceView<T> {
         unsafe {
             copy(
                 self.context(),
-                self.as_raw(),
-                self.capacity(),
+                (self.as_raw(), self.capacity()),
                 source.as_raw(),
                 self.byte_len(),
                 sys::ACL_MEMCPY_DEVICE_TO_DEVICE,
+                &[self.memory(), source.memory()],
             )
         }
     }
@@ -120,12 +135,13 @@ impl<T: DeviceCopy> DeviceView<T> {
         }
         self.context().bind("aclrtMemset")?;
         // SAFETY: the range is alive, and any bit pattern is a value.
-        unsafe {
+        let result = unsafe {
             acl!(
                 self.context(),
                 aclrtMemset(self.as_raw(), self.capacity(), i32::from(byte), self.byte_len())
             )
-        }
+        };
+        leak_unless_settled(result, &[self.memory()])
     }
 }
 

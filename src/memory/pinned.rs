@@ -2,7 +2,7 @@
 
 use super::{DeviceCopy, byte_len};
 use crate::{
-    Context, Result,
+    Context, Error, Result,
     context::SendRaw,
     guard::{self, Disposal},
     reaper,
@@ -94,7 +94,12 @@ impl Context {
             unsafe { ptr::write_bytes(ptr.cast::<u8>(), 0, bytes) };
         }
         let memory = PinnedMemory { context: self.clone(), ptr };
-        debug_assert!((ptr as usize).is_multiple_of(align_of::<T>()), "ACL aligns to 64 bytes");
+        // ACL aligns to 64 bytes on a host; not on the NPU's own processor, and types may want more.
+        if !(ptr as usize).is_multiple_of(align_of::<T>()) {
+            let what =
+                format!("ACL gave memory that is not aligned to the {} bytes of the type", align_of::<T>());
+            return Err(Error::Mismatch { op: OP, what });
+        }
         Ok(PinnedBuffer { memory, len, of: PhantomData })
     }
 
@@ -131,7 +136,8 @@ impl<T: DeviceCopy> Deref for PinnedBuffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the allocation holds `len` values, written when it was made, of a type without invalid bit patterns, aligned to 64 bytes.
+        // SAFETY: the allocation holds `len` values, written when it was made, of a type without invalid bit patterns, and is aligned
+        // for it, which was checked then.
         // No device writes it meanwhile: a copy that does owns the buffer until it is done.
         unsafe { slice::from_raw_parts(self.data().as_ptr(), self.len) }
     }

@@ -4,7 +4,7 @@
 //! enqueued behind the copy at once; the copy is one of its owners.
 
 use super::{DeviceCopy, DeviceMemory, DeviceView, PinnedBuffer, check_len};
-use crate::{Callback, Error, Rejected, Result, Stream, runtime::acl, teardown::Kept};
+use crate::{Callback, Error, Rejected, Result, Stream, guard, runtime::acl, teardown::Kept};
 use ascendcl_sys as sys;
 use std::{
     fmt,
@@ -201,7 +201,8 @@ impl<T: DeviceCopy> Future for Transfer<T> {
 impl<T: DeviceCopy> Drop for Transfer<T> {
     fn drop(&mut self) {
         let Some(pinned) = self.pinned.take() else { return };
-        if !self.is_known_done() {
+        // In a forked child the memory belongs to the parent, and the queue's lock may be held for ever.
+        if !self.is_known_done() && !guard::forked() {
             let bytes = mem::size_of_val(&*pinned);
             self.stream.keep([Kept::Pinned(pinned.into_memory()), Kept::Device(self.device.clone())], bytes);
         }

@@ -18,7 +18,7 @@ use crate::{
 };
 use std::{
     ffi::CString,
-    fmt,
+    fmt, mem,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
@@ -166,7 +166,13 @@ impl Model {
         self.context().bind("aclmdlExecute")?;
         // SAFETY: the model and the datasets are alive for the call, of one context, and fit; nothing else executes the model
         // meanwhile.
-        unsafe { acl!(self.context(), aclmdlExecute(self.inner.id, inputs.as_raw(), outputs.as_raw())) }
+        let result =
+            unsafe { acl!(self.context(), aclmdlExecute(self.inner.id, inputs.as_raw(), outputs.as_raw())) };
+        if result.as_ref().is_err_and(|error| !error.is_refusal()) {
+            // It may be running still, for example after a timeout: nothing it uses may ever be freed.
+            mem::forget((self.inner.clone(), inputs.inner().clone(), outputs.inner().clone()));
+        }
+        result
     }
 
     /// Enqueues an execution. Model, datasets and memory stay alive until it is done. If the model was last executed on another
