@@ -104,7 +104,10 @@ pub(crate) struct Restore<'a> {
 impl<'a> Restore<'a> {
     pub(crate) fn new(acl: &'a Acl) -> Self {
         let raw = current(acl).unwrap_or(ptr::null_mut());
-        Restore { acl, raw, serial: CURRENT.try_with(Cell::get).unwrap_or(0) }
+        // Outside of all guards other code may have changed what is current since this crate last looked.
+        let entered = DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false);
+        let serial = if entered { CURRENT.try_with(Cell::get).unwrap_or(0) } else { 0 };
+        Restore { acl, raw, serial }
     }
 }
 
