@@ -152,3 +152,8 @@ pub use {
     model::{DataType, Dataset, Format, Model, ModelDesc, TensorDesc},
     stream::{FailureMode, Stream, StreamFlags},
 };
+
+/// The README's code is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
