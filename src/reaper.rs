@@ -115,8 +115,8 @@ fn run(jobs: &Receiver<Job>) {
             interval = if pending.len() < before { FIRST_LOOK } else { (interval * 2).min(SLOWEST_LOOK) };
             next_look = Instant::now() + interval;
         }
-        if pending.is_empty() && !drains.is_empty() {
-            // What was released may have handed over more: answer behind it.
+        // What was released may have handed over more: answer behind it.
+        while pending.is_empty() && !drains.is_empty() {
             match jobs.try_recv() {
                 Ok(Job::Run(release)) => guarded(release),
                 Ok(Job::Watch(thing)) => pending.push(thing),
