@@ -94,7 +94,7 @@ impl<T> Table<T> {
                 None => return None,
             }
         };
-        let slot = self.chunks[index / CHUNK].get_or_init(|| (0..CHUNK).map(|_| Slot::new()).collect());
+        let slot = self.chunks[index / CHUNK].get_or_init(|| (0..CHUNK).map(Slot::new).collect());
         let slot = &slot[index % CHUNK].0;
         let handle = pack(self.kind, slot.lock().generation, index);
         // Nobody else can use this slot: its index is not in the free list and its handle is not known yet.
@@ -180,9 +180,11 @@ impl<T> Table<T> {
 }
 
 impl<T> Slot<T> {
-    fn new() -> Self {
-        // Generation 0 does not exist, so that a token with zeroed fields is never alive.
-        Self(Mutex::new(SlotState { generation: 1, entry: None }))
+    fn new(index: usize) -> Self {
+        // Neighbours start far apart, so that a handle with a wrong bit in its index is not another live handle. Generation 0 does
+        // not exist, so that a token with zeroed fields is never alive; half of the generations at least are left.
+        let generation = ((index as u32 + 1).wrapping_mul(0x9e37_79b1) >> (33 - GENERATION_BITS)) | 1;
+        Self(Mutex::new(SlotState { generation, entry: None }))
     }
 }
 

@@ -285,6 +285,12 @@ pub(crate) fn launch(
             ));
         }
     };
+    if !blocking && !stream.device().profile().features.no_block_callbacks {
+        return Err(fail(
+            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            "this chip has no callbacks that do not block their stream: use ACL_CALLBACK_BLOCK",
+        ));
+    }
     stream.push(Task::Callback(Launch { group, call: Call { function, data }, blocking }))
 }
 

@@ -58,6 +58,11 @@ pub fn full() -> Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if thread::panicking() {
+            // So that the next test has a chance.
+            for device in 0..4 {
+                acl!(aclrtResetDeviceForce, device);
+            }
+            acl!(aclFinalize);
             return;
         }
         acl!(aclrtResetDeviceForce, 0);
@@ -143,6 +148,12 @@ impl Gate {
 
     pub fn open(&self) {
         ok!(aclrtRecordEvent, self.event, self.stream);
+        ok!(aclrtSynchronizeStream, self.stream);
+    }
+
+    /// For use once more.
+    pub fn close(&self) {
+        ok!(aclrtResetEvent, self.event, self.stream);
         ok!(aclrtSynchronizeStream, self.stream);
     }
 }
