@@ -1,0 +1,194 @@
+//! Classifies images on all devices: a trained model, real images, uploads, executions and downloads at the same time.
+//!
+//! ```sh
+//! cargo run --release --example classify                    # the digits that come with this repository
+//! cargo run --release --example classify -- --help
+//! ```
+//!
+//! Each device has a thread and a context. In the context there is one stream for uploads, and some for the rest of the work
+//! (`--streams`), each with a model of its own, because ACL runs a model once at a time. An image goes this way:
+//!
+//! ```text
+//! upload stream    record start · upload · record uploaded
+//!                                                 |
+//! work stream                           wait uploaded · execute · download · record end · callback
+//! ```
+//!
+//! So the next images are uploaded while others are executed, on several streams, and the device never waits for this program.
+//! The callback hands the result to the device's thread ([`worker`]), which gives the buffers the next image. The time between
+//! `start` and `end` is the image's latency.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`options`] | the command line |
+//! | [`images`] | files, pixels, labels |
+//! | [`network`] | which model, and whether it fits |
+//! | [`lane`] | one work stream: enqueues an image |
+//! | [`worker`] | one device: its thread |
+//! | [`tally`] | counts answers, prints the report |
+//! | [`progress`] | the progress bar |
+
+#[path = "../common/digits.rs"]
+mod digits;
+#[path = "../common/gray.rs"]
+mod gray;
+
+mod images;
+mod lane;
+mod network;
+mod options;
+mod progress;
+mod tally;
+mod worker;
+
+use ascendcl::Acl;
+use images::Sample;
+use options::{Options, Parsed};
+use progress::Progress;
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+    sync::mpsc,
+    thread,
+    time::Instant,
+};
+use tally::Tally;
+use worker::{Queue, Worker};
+
+/// Any error. Whatever it is, its text is for the user.
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let options = match Options::parse() {
+        Ok(Parsed::Run(options)) => options,
+        Ok(Parsed::Help) => return finish(print(options::HELP)),
+        Err(message) => {
+            eprintln!("classify: {message}; `--help` shows the options");
+            return ExitCode::from(2);
+        }
+    };
+    finish(run(&options))
+}
+
+fn finish(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("classify: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let samples = images::read(&options.images)?;
+    let acl = Acl::new()?;
+    let devices = choose_devices(&acl, options)?;
+    let model = network::choose(&acl, options.model.as_deref())?;
+    print(&format!(
+        "backend     {} ({})\nmodel       {}\nimages      {}{}\ndevices     {}, work streams per device: {}\n\n",
+        acl.backend(),
+        acl.soc_name()?.as_deref().unwrap_or("unknown chip"),
+        model.display(),
+        samples.len(),
+        if options.repeat > 1 { format!(", each {} times", options.repeat) } else { String::new() },
+        devices.iter().map(i32::to_string).collect::<Vec<_>>().join(" "),
+        options.streams,
+    ))?;
+
+    // All devices are opened, and have loaded their models, before the clock starts.
+    let workers = in_parallel(devices, |id| Worker::new(&acl, id, &model, options.streams, &samples))?;
+    let tally = classify(workers, &samples, options.repeat)?;
+    print(&tally.report(&samples))?;
+
+    // All handles are gone: ends ACL, and would tell if one had been forgotten.
+    acl.finalize()?;
+    Ok(())
+}
+
+/// Spreads the images over the devices and collects the answers.
+fn classify(workers: Vec<Worker>, samples: &[Sample], repeat: usize) -> Result<Tally, Failure> {
+    let queue = Queue::new(samples.len() * repeat);
+    let mut tally = Tally::new(workers.iter().map(Worker::device), samples.len());
+    let mut progress = Progress::start(queue.total(), workers.len());
+    let (sender, answers) = mpsc::channel();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let queue = &queue;
+        let threads: Vec<_> = workers
+            .into_iter()
+            .map(|worker| {
+                let sender = sender.clone();
+                scope.spawn(move || worker.run(queue, samples, &sender))
+            })
+            .collect();
+        // The channel closes when the last thread is through.
+        drop(sender);
+        for answer in answers {
+            tally.add(&answer);
+            progress.advance();
+        }
+        tally.took = start.elapsed();
+        progress.end();
+        let results: Vec<_> = threads.into_iter().map(join).collect();
+        results.into_iter().collect::<ascendcl::Result<()>>()
+    })?;
+    if tally.answers() != queue.total() {
+        return Err(format!("{} of {} images came back", tally.answers(), queue.total()).into());
+    }
+    if let Some(sample) = tally.unsteady() {
+        let path = samples[sample].path.display();
+        return Err(
+            format!("{path} got different answers in different rounds: a device cannot be trusted").into()
+        );
+    }
+    Ok(tally)
+}
+
+/// The devices that were asked for, or all.
+fn choose_devices(acl: &Acl, options: &Options) -> Result<Vec<i32>, Failure> {
+    let count = i32::try_from(acl.device_count()?)?;
+    if count == 0 {
+        return Err(
+            format!("{} has no device; check npu-smi and ASCEND_RT_VISIBLE_DEVICES", acl.backend()).into()
+        );
+    }
+    match options.devices.iter().find(|&&id| id >= count) {
+        Some(id) => Err(format!(
+            "there is no device {id}: the backend ({}) has {count}, from 0 to {}",
+            acl.backend(),
+            count - 1
+        )
+        .into()),
+        None if options.devices.is_empty() => Ok((0..count).collect()),
+        None => Ok(options.devices.clone()),
+    }
+}
+
+/// Does something with each item, all at the same time, in threads. All are waited for before the first error is given.
+fn in_parallel<T: Send, U: Send>(
+    items: Vec<T>,
+    action: impl Fn(T) -> Result<U, Failure> + Sync,
+) -> Result<Vec<U>, Failure> {
+    thread::scope(|scope| {
+        let action = &action;
+        let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || action(item))).collect();
+        let results: Vec<_> = threads.into_iter().map(join).collect();
+        results.into_iter().collect()
+    })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Prints to standard output. That nobody reads it (`| head`) is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot print: {error}").into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,28 @@
+//! A progress bar on standard error; one plain line where that is no terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    pub fn start(images: usize, devices: usize) -> Progress {
+        let bar = ProgressBar::new(images as u64);
+        if bar.is_hidden() {
+            eprintln!("classifying, {images} images in all, devices: {devices}");
+        } else if let Ok(style) =
+            ProgressStyle::with_template("{bar:40} {pos} of {len} images, {per_sec}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Progress(bar)
+    }
+
+    pub fn advance(&mut self) {
+        self.0.inc(1);
+    }
+
+    /// Removes the bar: what comes next is printed in its place.
+    pub fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
