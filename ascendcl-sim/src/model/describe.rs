@@ -10,7 +10,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::element::{Element, onnx_name};
 use super::engine::{LoadFailure, Program, engine};
-use super::onnx::{self, Declared, Dim};
+use super::onnx::{self, Declared, Dim, Outline};
 use crate::error::fail;
 
 /// Protocol Buffers messages, and so ONNX files, end at 2 GiB.
@@ -18,6 +18,9 @@ const MAX_FILE: u64 = i32::MAX as u64;
 
 /// The first bytes of an OM file.
 const OM_MAGIC: &[u8] = b"IMOD";
+
+/// The memory of a device of an Atlas 300I.
+const MAX_VALUE: usize = 8 << 30;
 
 /// ACL's arrays of dimensions have this many places.
 const MAX_DIMS: usize = 128;
@@ -159,10 +162,10 @@ pub(crate) fn prepare(file: &[u8]) -> Result<(Description, Box<dyn Program>), ac
 
     let tensors: usize =
         inputs.iter().chain(&outputs).map(|tensor| tensor.size).fold(0, usize::saturating_add);
+    let between = values_between(&outline, &*program)?;
     let description = Description {
         weight_size: device_size(outline.weight_bytes),
-        // Room for what goes in and out and as much again in between: a plausible answer, nothing is allocated by it.
-        work_size: device_size(tensors.saturating_mul(2)),
+        work_size: device_size(tensors.saturating_add(between)),
         inputs,
         outputs,
     };
@@ -194,13 +197,48 @@ fn input(declared: &Declared) -> Result<Tensor, aclError> {
     Tensor::new(declared, sizes, "input")
 }
 
-/// Exporters often leave an output's shape open although the inputs decide it; then the engine's word counts.
+/// Bytes of all values inside the graph whose shapes are known, as if none made room for another.
+///
+/// A shape gone wrong can ask for more memory than there is, and a failed allocation in the engine ends the process. A value that
+/// no device could hold is refused here.
+fn values_between(outline: &Outline, program: &dyn Program) -> Result<usize, aclError> {
+    let mut sum = 0usize;
+    for name in &outline.computed {
+        let Some(shape) = program.value_shape(name) else { continue };
+        // Elements are 4 bytes at most inside the engine.
+        let bytes =
+            shape.iter().try_fold(4usize, |bytes, &dim| bytes.checked_mul(usize::try_from(dim).ok()?));
+        match bytes.filter(|&bytes| bytes <= MAX_VALUE) {
+            Some(bytes) => sum = sum.saturating_add(bytes),
+            None => {
+                return Err(fail(
+                    sys::ACL_ERROR_GE_MEMORY_ALLOCATION,
+                    format_args!(
+                        "value '{name}' of the model has the shape {shape:?}, which no device has memory for"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(sum)
+}
+
+/// Exporters often leave an output's shape open although the inputs decide it; then the engine's word counts. Where both have one,
+/// the sizes must agree: the memory that the program provides is as large as the file says.
 fn output(declared: &Declared, inferred: Option<Vec<i64>>) -> Result<Tensor, aclError> {
     let fixed = |dim: &Dim| if let Dim::Fixed(size) = dim { Some(*size) } else { None };
-    let declared_dims = declared.dims.as_ref().and_then(|dims| dims.iter().map(fixed).collect());
-    match declared_dims.or(inferred) {
-        Some(dims) => Tensor::new(declared, dims, "output"),
-        None => Err(fail(
+    let count = |dims: &[i64]| dims.iter().try_fold(1i64, |count, &dim| count.checked_mul(dim));
+    let told: Option<Vec<i64>> = declared.dims.as_ref().and_then(|dims| dims.iter().map(fixed).collect());
+    match (told, inferred) {
+        (Some(told), Some(inferred)) if count(&told) != count(&inferred) => Err(fail(
+            sys::ACL_ERROR_GE_EXEC_MODEL_DATA_SIZE_INVALID,
+            format_args!(
+                "malformed ONNX: output '{}' is declared with the shape {told:?}, and the graph computes {inferred:?}",
+                declared.name
+            ),
+        )),
+        (Some(dims), _) | (None, Some(dims)) => Tensor::new(declared, dims, "output"),
+        (None, None) => Err(fail(
             sys::ACL_ERROR_GE_SHAPE_INVALID,
             format_args!(
                 "the shape of output '{}' depends on the data; the simulator runs models with static shapes only",

@@ -26,8 +26,11 @@ pub(crate) trait Program: Send + Sync {
     /// Names of the inputs, in the order in which `run` takes them.
     fn inputs(&self) -> Vec<String>;
 
-    /// The shape of an output as far as the engine could work it out from the inputs' shapes.
+    /// The shape of an output if the engine could work it out from the inputs' shapes.
     fn output_shape(&self, index: usize) -> Option<Vec<i64>>;
+
+    /// The same for a value inside the graph, by its name. Values that the engine optimised away have none.
+    fn value_shape(&self, name: &str) -> Option<Vec<i64>>;
 
     /// Computes all outputs. Does not panic; a failure is told in words.
     fn run(&self, inputs: &[Input<'_>], outputs: &[Element]) -> Result<Vec<Vec<u8>>, String>;

@@ -34,6 +34,8 @@ pub(crate) enum Dim {
 pub(crate) struct Outline {
     pub(crate) inputs: Vec<Declared>,
     pub(crate) outputs: Vec<Declared>,
+    /// Names of what the graph's operators compute.
+    pub(crate) computed: Vec<String>,
     /// Bytes of all initialisers of the graph.
     pub(crate) weight_bytes: usize,
     /// A tensor whose data lies in another file, if there is one.
@@ -68,6 +70,13 @@ fn read_graph(graph: &[u8]) -> Result<Outline, Malformed> {
     let mut initialised = Vec::new();
     for field in Fields::of(graph) {
         match field? {
+            (1, Field::Bytes(node)) => {
+                for field in Fields::of(node) {
+                    if let (2, Field::Bytes(name)) = field? {
+                        outline.computed.push(text(name)?);
+                    }
+                }
+            }
             (5, Field::Bytes(tensor)) => {
                 let (name, external) = read_initializer(tensor)?;
                 outline.weight_bytes += tensor.len();

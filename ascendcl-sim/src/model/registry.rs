@@ -144,3 +144,64 @@ pub(crate) fn unload(id: u32) -> Result<(), aclError> {
 fn unknown(id: u32) -> aclError {
     fail(sys::ACL_ERROR_GE_EXEC_MODEL_ID_INVALID, format_args!("no model with id {id} is loaded"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::super::describe::Tensor;
+    use super::*;
+    use crate::error::take_text;
+
+    /// Says that it runs, and ends when it is told to.
+    struct Slow(Mutex<(Sender<()>, Receiver<usize>)>);
+
+    impl Program for Slow {
+        fn inputs(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn output_shape(&self, _: usize) -> Option<Vec<i64>> {
+            None
+        }
+
+        fn value_shape(&self, _: &str) -> Option<Vec<i64>> {
+            None
+        }
+
+        fn run(&self, _: &[Input<'_>], _: &[Element]) -> Result<Vec<Vec<u8>>, String> {
+            let channels = self.0.lock();
+            channels.0.send(()).unwrap();
+            Ok(vec![vec![7; channels.1.recv().unwrap()]])
+        }
+    }
+
+    #[test]
+    fn a_model_runs_once_at_a_time_and_gives_what_it_declares() {
+        let ((started, is_started), (finish, is_finished)) = (channel(), channel());
+        let output = Tensor { name: CString::from(c"y"), dims: vec![2], element: Element::U8, size: 2 };
+        let description =
+            Description { inputs: Vec::new(), outputs: vec![output], weight_size: 512, work_size: 512 };
+        let model = Model {
+            id: 9,
+            context: Weak::new(),
+            device: 0,
+            description: Arc::new(description),
+            program: Box::new(Slow(Mutex::new((started, is_finished)))),
+            running: AtomicBool::new(false),
+        };
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| model.run(&[]));
+            is_started.recv().unwrap();
+            assert_eq!(model.run(&[]), Err(sys::ACL_ERROR_RT_MODEL_EXECUTE));
+            assert!(take_text().contains("model 9 is being executed on another stream"));
+            finish.send(2).unwrap();
+            assert_eq!(first.join().unwrap(), Ok(vec![vec![7, 7]]));
+        });
+        // Free again, and a program that does not keep its word is noticed.
+        finish.send(3).unwrap();
+        assert_eq!(model.run(&[]), Err(sys::ACL_ERROR_RT_MODEL_EXECUTE));
+        assert!(take_text().contains("output 'y' came out with 3 bytes, the file declares 2"));
+    }
+}

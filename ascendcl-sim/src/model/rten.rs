@@ -11,7 +11,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use rten::{LoadErrorKind, Model, ModelOptions, NodeId, Value, ValueOrView};
+use rten::{Dimension, LoadErrorKind, Model, ModelOptions, NodeId, Value, ValueOrView};
 
 use super::element::{Element, f16_to_f32, f32_to_f16};
 use super::engine::{Engine, Input, LoadFailure, Program};
@@ -45,6 +45,16 @@ struct Loaded {
     model: Model,
 }
 
+impl Loaded {
+    fn shape(&self, node: NodeId) -> Option<Vec<i64>> {
+        let fixed = |dim: &Dimension| match dim {
+            Dimension::Fixed(size) => i64::try_from(*size).ok(),
+            Dimension::Symbolic(_) => None,
+        };
+        self.model.node_info(node)?.shape()?.iter().map(fixed).collect()
+    }
+}
+
 impl Program for Loaded {
     fn inputs(&self) -> Vec<String> {
         let name = |&id| self.model.node_info(id).and_then(|node| node.name()).unwrap_or("").to_owned();
@@ -52,12 +62,11 @@ impl Program for Loaded {
     }
 
     fn output_shape(&self, index: usize) -> Option<Vec<i64>> {
-        let &id = self.model.output_ids().get(index)?;
-        let shape = self.model.node_info(id)?.shape()?;
-        shape
-            .iter()
-            .map(|dim| if let rten::Dimension::Fixed(size) = dim { i64::try_from(*size).ok() } else { None })
-            .collect()
+        self.shape(*self.model.output_ids().get(index)?)
+    }
+
+    fn value_shape(&self, name: &str) -> Option<Vec<i64>> {
+        self.shape(self.model.find_node(name)?)
     }
 
     fn run(&self, inputs: &[Input<'_>], outputs: &[Element]) -> Result<Vec<Vec<u8>>, String> {
