@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::atomic::AtomicU32;
 
 use crate::profile::Profile;
 
@@ -179,6 +180,7 @@ impl Config {
             peer_access: !self.no_peer_access,
             leaks: self.leaks,
             visible,
+            wait_seconds: AtomicU32::new(0),
         }
     }
 }
@@ -191,6 +193,8 @@ pub(crate) struct Settings {
     pub(crate) host_access: bool,
     pub(crate) peer_access: bool,
     pub(crate) leaks: LeakReport,
+    /// How long a stream waits for an event if the call does not say; 0 is for ever. Programs change it.
+    pub(crate) wait_seconds: AtomicU32,
     /// Physical numbers of the devices the program sees, or why it sees none.
     pub(crate) visible: Result<Vec<usize>, String>,
 }

@@ -80,7 +80,8 @@ pub(crate) fn set_function(name: &'static str) -> &'static str {
 
 /// Takes the texts of this thread.
 pub(crate) fn take_text() -> String {
-    PENDING.take()
+    // A thread that is ending may still call in, from the destructors of its own thread-local values: then there is no text.
+    PENDING.try_with(|pending| pending.take()).unwrap_or_default()
 }
 
 /// `aclGetRecentErrMsg`: the texts of this thread, or NULL. The pointer is good until the next call on this thread.
@@ -91,7 +92,9 @@ pub(crate) fn recent_message() -> *const c_char {
     }
     // A message may quote a path or a value with a NUL in it.
     let text = CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default();
-    FETCHED.with_borrow_mut(|fetched| fetched.insert(text).as_c_str() as *const CStr).cast()
+    let keep =
+        |fetched: &RefCell<Option<CString>>| fetched.borrow_mut().insert(text).as_c_str() as *const CStr;
+    FETCHED.try_with(keep).map_or(ptr::null(), |text| text.cast())
 }
 
 /// The last runtime error of this thread; `clear` forgets it.
@@ -107,15 +110,17 @@ fn remember(code: aclError) {
 }
 
 fn add_text(text: std::fmt::Arguments<'_>) {
-    PENDING.with_borrow_mut(|pending| {
+    let add = |pending: &RefCell<String>| {
         let mut new = text.to_string();
-        new.push_str(pending);
+        new.push_str(&pending.take());
         if new.len() > KEPT_BYTES {
             let end = (0..=KEPT_BYTES).rev().find(|&at| new.is_char_boundary(at)).unwrap_or(0);
             new.truncate(end);
         }
-        *pending = new;
-    });
+        pending.replace(new);
+    };
+    // Lost on a thread that is ending.
+    let _ = PENDING.try_with(add);
 }
 
 /// The runtime's own ids: EE1001 invalid argument, EE1018 wait without record, EE1023 out of events, EL0004 out of memory,

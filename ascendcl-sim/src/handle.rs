@@ -94,7 +94,10 @@ impl<T> Table<T> {
                 None => return None,
             }
         };
-        let slot = self.chunks[index / CHUNK].get_or_init(|| (0..CHUNK).map(Slot::new).collect());
+        let slot = self.chunks[index / CHUNK].get_or_init(|| {
+            let first = index / CHUNK * CHUNK;
+            (first..first + CHUNK).map(Slot::new).collect()
+        });
         let slot = &slot[index % CHUNK].0;
         let handle = pack(self.kind, slot.lock().generation, index);
         // Nobody else can use this slot: its index is not in the free list and its handle is not known yet.

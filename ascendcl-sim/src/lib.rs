@@ -85,7 +85,8 @@ pub fn live() -> Vec<Live> {
 }
 
 /// The number of objects that [`live`] lists, for programs that only load the library.
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
+#[cfg(feature = "export")]
+#[unsafe(no_mangle)]
 extern "C" fn ascendclsim_live_count() -> usize {
     check::leak::count()
 }

@@ -1,7 +1,7 @@
 //! Events.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ascendcl_sys::{
@@ -17,9 +17,6 @@ use crate::error::fail;
 
 const COMMON_FLAGS: u32 =
     sys::ACL_EVENT_SYNC | sys::ACL_EVENT_CAPTURE_STREAM_PROGRESS | sys::ACL_EVENT_TIME_LINE;
-
-/// Seconds that a stream waits for an event if the call does not say; 0 is for ever.
-static WAIT_SECONDS: AtomicU32 = AtomicU32::new(0);
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEvent(event: *mut aclrtEvent) -> aclError {
@@ -129,7 +126,7 @@ unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> 
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -> aclError {
-    call("aclrtStreamWaitEvent", || wait(stream, event, WAIT_SECONDS.load(Ordering::Relaxed)))
+    call("aclrtStreamWaitEvent", || wait(stream, event, None))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -142,11 +139,12 @@ unsafe extern "C" fn aclrtStreamWaitEventWithTimeout(
         let seconds = u32::try_from(timeout).map_err(|_| {
             fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("a timeout of {timeout} seconds is negative"))
         })?;
-        wait(stream, event, seconds)
+        wait(stream, event, Some(seconds))
     })
 }
 
-fn wait(stream: aclrtStream, event: aclrtEvent, seconds: u32) -> Result<(), aclError> {
+/// Without `seconds` the process-wide default holds; 0 is for ever.
+fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<(), aclError> {
     let event = find(event)?;
     let stream = resolve_stream(stream)?;
     if !event.can_wait() {
@@ -163,6 +161,7 @@ fn wait(stream: aclrtStream, event: aclrtEvent, seconds: u32) -> Result<(), aclE
         return Ok(());
     }
     let Some(until) = event.capture()? else { return Ok(()) };
+    let seconds = seconds.unwrap_or_else(|| stream.device().wait_seconds().load(Ordering::Relaxed));
     let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
     stream.push(Task::Wait { event: Arc::clone(&event), until, timeout }).inspect_err(|_| event.wait_over())
 }
@@ -170,8 +169,7 @@ fn wait(stream: aclrtStream, event: aclrtEvent, seconds: u32) -> Result<(), aclE
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetOpWaitTimeout(timeout: u32) -> aclError {
     call("aclrtSetOpWaitTimeout", || {
-        current_context()?;
-        WAIT_SECONDS.store(timeout, Ordering::Relaxed);
+        current_context()?.device().wait_seconds().store(timeout, Ordering::Relaxed);
         Ok(())
     })
 }

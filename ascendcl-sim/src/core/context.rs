@@ -24,6 +24,9 @@ thread_local! {
     static CURRENT: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Streams with their handles.
+type Listed = Vec<(usize, Arc<Stream>)>;
+
 pub(crate) struct Context {
     handle: usize,
     device: Arc<Device>,
@@ -31,8 +34,8 @@ pub(crate) struct Context {
     shared: Arc<Shared>,
     default_stream: Arc<Stream>,
     default_handle: usize,
-    /// The program's streams, with their handles; `None` once the context is being destroyed.
-    streams: Mutex<Option<Vec<(usize, Arc<Stream>)>>>,
+    /// The program's streams; `None` once the context is being destroyed.
+    streams: Mutex<Option<Listed>>,
     host_functions: OnceLock<Arc<report::Group>>,
 }
 

@@ -1,7 +1,7 @@
 //! Devices: how often they are set, their contexts, and what they have to give.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ascendcl_sys::{self as sys, aclError};
 
@@ -58,6 +58,11 @@ impl Device {
 
     pub(crate) fn profile(&self) -> &Profile {
         &self.settings.profile
+    }
+
+    /// How long streams wait for events by default, in seconds; the same for all devices.
+    pub(crate) fn wait_seconds(&self) -> &AtomicU32 {
+        &self.settings.wait_seconds
     }
 
     pub(crate) fn memory(&self) -> &Arc<DeviceMemory> {

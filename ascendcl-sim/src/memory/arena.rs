@@ -17,21 +17,30 @@ pub(crate) struct Arena {
     /// Address space from here on was never used.
     fresh: usize,
     holes: BTreeMap<usize, usize>,
-    quarantine: VecDeque<(usize, usize)>,
-    quarantined: usize,
-    quarantine_limit: usize,
+    quarantine: VecDeque<Resting>,
+    /// Bytes of address space, and of memory, that rest.
+    resting: (usize, usize),
+    limit: (usize, usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Resting {
+    start: usize,
+    footprint: usize,
+    memory: usize,
 }
 
 impl Arena {
-    pub(crate) fn new(size: usize, quarantine_limit: usize) -> Self {
+    /// An empty range in whose quarantine rest at most so many bytes of address space, and of memory.
+    pub(crate) fn new(size: usize, limit: (usize, usize)) -> Self {
         Self {
             size,
             // Offset 0 stays unused, so that a device's first pointer is not the base of its range.
             fresh: ALIGN,
             holes: BTreeMap::new(),
             quarantine: VecDeque::new(),
-            quarantined: 0,
-            quarantine_limit,
+            resting: (0, 0),
+            limit,
         }
     }
 
@@ -63,12 +72,14 @@ impl Arena {
         Some(start)
     }
 
-    /// Puts a range into quarantine and gives the ranges that leave it, grown by the holes they touch: their pages can go.
-    pub(crate) fn give(&mut self, start: usize, footprint: usize) -> Vec<(usize, usize)> {
-        self.quarantine.push_back((start, footprint));
-        self.quarantined += footprint;
+    /// Puts a range into quarantine and gives the ranges that leave it, grown by the holes they touch: their pages can go. `memory`
+    /// is how much of the range still has pages.
+    pub(crate) fn give(&mut self, start: usize, footprint: usize, memory: usize) -> Vec<(usize, usize)> {
+        self.quarantine.push_back(Resting { start, footprint, memory });
+        self.resting.0 += footprint;
+        self.resting.1 += memory;
         let mut released = Vec::new();
-        while self.quarantined > self.quarantine_limit {
+        while self.resting.0 > self.limit.0 || self.resting.1 > self.limit.1 {
             released.extend(self.release_oldest());
         }
         released
@@ -84,8 +95,10 @@ impl Arena {
     }
 
     fn release_oldest(&mut self) -> Option<(usize, usize)> {
-        let (mut start, mut len) = self.quarantine.pop_front()?;
-        self.quarantined -= len;
+        let oldest = self.quarantine.pop_front()?;
+        self.resting.0 -= oldest.footprint;
+        self.resting.1 -= oldest.memory;
+        let (mut start, mut len) = (oldest.start, oldest.footprint);
         if let Some((&before, &before_len)) = self.holes.range(..start).next_back()
             && before + before_len == start
         {
@@ -110,27 +123,27 @@ mod tests {
 
     #[test]
     fn freed_ranges_come_back_only_after_the_quarantine() {
-        let mut arena = Arena::new(1 << 20, 1024);
+        let mut arena = Arena::new(1 << 20, (1024, usize::MAX));
         let footprint = Arena::footprint(100).unwrap();
         assert_eq!(footprint, 192);
         let first = arena.take(footprint).unwrap();
         assert_eq!(first, 64);
-        assert!(arena.give(first, footprint).is_empty());
+        assert!(arena.give(first, footprint, 100).is_empty());
         for _ in 0..5 {
             let next = arena.take(footprint).unwrap();
             assert_ne!(next, first);
-            arena.give(next, footprint);
+            arena.give(next, footprint, 100);
         }
         assert_eq!(arena.take(footprint), Some(first));
     }
 
     #[test]
     fn a_full_range_is_refused_and_usable_again_after_giving_back() {
-        let mut arena = Arena::new(64 + 4 * 128, usize::MAX);
+        let mut arena = Arena::new(64 + 4 * 128, (usize::MAX, usize::MAX));
         let taken: Vec<_> = (0..4).map(|_| arena.take(128).unwrap()).collect();
         assert_eq!(arena.take(128), None);
         for &start in [taken[2], taken[0], taken[1], taken[3]].iter() {
-            arena.give(start, 128);
+            arena.give(start, 128, 1);
         }
         // The four holes must have grown together.
         assert_eq!(arena.take(4 * 128), Some(64));
@@ -138,7 +151,7 @@ mod tests {
 
     #[test]
     fn random_traffic_never_overlaps() {
-        let mut arena = Arena::new(64 << 10, 4 << 10);
+        let mut arena = Arena::new(64 << 10, (8 << 10, 4 << 10));
         let mut live: Vec<(usize, usize)> = Vec::new();
         let mut seed = 0x2545_f491_4f6c_dd1d_u64;
         for _ in 0..20_000 {
@@ -156,7 +169,7 @@ mod tests {
                 }
             } else {
                 let (start, footprint) = live.swap_remove((seed >> 8) as usize % live.len());
-                arena.give(start, footprint);
+                arena.give(start, footprint, footprint);
             }
         }
     }

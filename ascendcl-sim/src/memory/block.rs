@@ -88,12 +88,14 @@ impl Block {
 
     /// Runs once: after `free` with no window open, or when the last window closes after `free`.
     fn retire(&self) {
-        if self.size <= PIECE {
+        let memory = if self.size <= PIECE {
             self.fill(0, self.size, FREED);
+            self.size
         } else {
             self.space.discard(self.offset, self.size);
-        }
-        self.space.give_back(self.offset, self.footprint);
+            0
+        };
+        self.space.give_back(self.offset, self.footprint, memory);
     }
 
     /// Poisons the pieces that `[start, start + len)` touches for the first time.

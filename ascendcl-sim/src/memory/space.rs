@@ -15,7 +15,7 @@ use crate::check::leak::{LiveKind, Registration, register};
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
 
-/// Freed bytes that rest before they are used again.
+/// Freed memory that keeps its poison before it is used again. Address space rests longer.
 const QUARANTINE: usize = 32 << 20;
 pub(crate) const NORMAL_PAGE: usize = 4 << 10;
 const HUGE_PAGE: usize = 2 << 20;
@@ -48,7 +48,7 @@ impl Space {
         let alias = Mapping::view(&memory)?;
         // As on a PCIe card the device's addresses mean nothing to the host, unless the card is said to be in RC form.
         let address = if host_access { Mapping::view(&memory)? } else { Mapping::reserve(len)? };
-        let arena = Mutex::new(Arena::new(len, QUARANTINE));
+        let arena = Mutex::new(Arena::new(len, (capacity, QUARANTINE)));
         Ok(Self { device, host_access, address, alias, memory, arena })
     }
 
@@ -70,8 +70,10 @@ impl Space {
         self.memory.discard(offset, len);
     }
 
-    pub(super) fn give_back(&self, offset: usize, footprint: usize) {
-        for (start, len) in self.arena.lock().give(offset, footprint) {
+    /// A block ended; `memory` bytes of it are poison, the rest has no pages.
+    pub(super) fn give_back(&self, offset: usize, footprint: usize, memory: usize) {
+        let released = self.arena.lock().give(offset, footprint, memory);
+        for (start, len) in released {
             self.memory.discard(start, len);
         }
     }
