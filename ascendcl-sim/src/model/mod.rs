@@ -7,7 +7,9 @@
 pub(crate) mod dataset;
 pub(crate) mod desc;
 pub(crate) mod describe;
+#[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "half of it is for engines"))]
 mod element;
+#[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "half of it is for engines"))]
 mod engine;
 pub(crate) mod execute;
 mod onnx;
