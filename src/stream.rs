@@ -176,7 +176,8 @@ impl Stream {
     /// # Errors
     ///
     /// An error that a task met on the device comes out here. Then nobody can tell what still runs: the memory that the stream was
-    /// using is leaked, and the stream takes no more work ([`Error::Poisoned`]).
+    /// using is leaked, closures that have not run are dropped ([`Error::Abandoned`]), and the stream takes no more work
+    /// ([`Error::Poisoned`]).
     #[doc(alias = "aclrtSynchronizeStream")]
     pub fn synchronize(&self) -> Result<()> {
         self.wait_for_all("aclrtSynchronizeStream", || {
@@ -210,6 +211,11 @@ impl Stream {
                 } else {
                     self.inner.poisoned.store(true, Ordering::Release);
                     self.inner.retire.leak_waited(waited);
+                    // Nobody can tell whether they would still run, and a closure may be what keeps this stream alive. If they
+                    // are delivered after all, their keys name nothing.
+                    if let Some(callbacks) = self.inner.callbacks.get() {
+                        callbacks.abandon();
+                    }
                 }
                 Err(error)
             }
