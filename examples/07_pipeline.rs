@@ -5,7 +5,7 @@
 //! cargo run --release --example 07_pipeline
 //! ```
 //!
-//! On a card it wants `examples/assets/digits/digits.om`; the README beside it says how to make that.
+//! A card wants `digits.om` beside `digits.onnx`, and an error that says how to make it comes up if it is missing.
 
 #[path = "common/digits.rs"]
 mod digits;
@@ -36,7 +36,7 @@ static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
 fn main() -> Result<(), Failure> {
     let acl = Acl::new()?;
     let context = acl.device(0)?.create_context()?;
-    let model = Model::load(&context, digits::model_file(&acl))?;
+    let model = Model::load(&context, digits::model_file(&acl)?)?;
     let frames = gray::png_files(&digits::folder().join("images"))?;
     let (free_sender, free) = mpsc::channel();
     let floats = |tensor: &TensorDesc| tensor.size / size_of::<f32>();

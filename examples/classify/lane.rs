@@ -8,6 +8,7 @@ use std::{sync::mpsc::Sender, time::Duration};
 pub struct Lane {
     work: Stream,
     model: Model,
+    shape: Shape,
 }
 
 /// All that one image needs, from its upload to its result; then the next image gets it.
@@ -37,12 +38,13 @@ pub struct Done<J> {
 }
 
 impl Lane {
-    pub fn new(context: &Context, model: Model) -> Result<Lane> {
-        Ok(Lane { work: context.create_stream()?, model })
+    pub fn new(context: &Context, model: Model, shape: Shape) -> Result<Lane> {
+        Ok(Lane { work: context.create_stream()?, model, shape })
     }
 
     /// Allocates what an image needs. Done once: it goes round.
-    pub fn create_slot(&self, shape: Shape) -> Result<Slot> {
+    pub fn create_slot(&self) -> Result<Slot> {
+        let shape = self.shape;
         let context = self.work.context();
         let (inputs, outputs) = (self.model.create_inputs()?, self.model.create_outputs()?);
         // The model may want larger buffers than its numbers fill.

@@ -1,44 +1,37 @@
 //! Which model is executed, and whether it takes the images.
 
 use crate::{Failure, digits, images::Sample};
-use ascendcl::{Acl, DataType, ModelDesc, TensorDesc};
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
+use ascendcl::{Acl, Context, DataType, Model, ModelDesc, TensorDesc};
+use std::path::{Path, PathBuf};
 
-/// The model that was asked for, or that of the digits. Says how to make one where it is missing.
+/// The model that was asked for, or that of the digits.
 pub fn choose(acl: &Acl, asked: Option<&Path>) -> Result<PathBuf, Failure> {
-    let path = asked.map_or_else(|| digits::model_file(acl), Path::to_owned);
-    let is_onnx = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
-    if !acl.is_simulated() && is_onnx {
-        return Err(format!(
-            "a card executes OM models, and {} is ONNX; convert it and give --model the OM file:\n  {}",
-            path.display(),
-            atc(acl, &path)
-        )
-        .into());
-    }
-    match File::open(&path) {
-        Ok(_) => Ok(path),
-        Err(_) if asked.is_none() && !acl.is_simulated() => Err(format!(
-            "{} is not there yet; a card executes OM models, which CANN's compiler makes from ONNX:\n  {}",
-            path.display(),
-            atc(acl, &path.with_extension("onnx"))
-        )
-        .into()),
+    let Some(path) = asked else { return Ok(digits::model_file(acl)?) };
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(path.to_owned()),
+        Ok(_) => Err(format!("the model {} is not a file", path.display()).into()),
         Err(error) => Err(format!("cannot read the model {}: {error}", path.display()).into()),
     }
 }
 
-/// The command that makes an OM file from an ONNX file.
-fn atc(acl: &Acl, onnx: &Path) -> String {
-    let soc = acl.soc_name().ok().flatten().unwrap_or("Ascend310".into());
-    format!(
-        "atc --model={} --framework=5 --output={} --soc_version={soc} --input_shape=\"image:1,1,8,8\"",
-        onnx.display(),
-        onnx.with_extension("").display(),
-    )
+/// Loads the model, and checks that it fits.
+pub fn load(context: &Context, path: &Path, samples: &[Sample]) -> Result<(Model, Shape), Failure> {
+    let model = Model::load(context, path).map_err(|error| {
+        let acl = context.device().acl();
+        let is_onnx = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
+        let hint = match is_onnx && !acl.is_simulated() {
+            true => format!(
+                "\na card executes OM models; convert the ONNX, and give --model the OM file:\n  {}",
+                digits::atc(acl, path)
+            ),
+            false => String::new(),
+        };
+        format!("cannot load the model {}: {error}{hint}", path.display())
+    })?;
+    match Shape::of(model.desc(), samples) {
+        Ok(shape) => Ok((model, shape)),
+        Err(why) => Err(format!("the model {} does not fit: {why}", path.display()).into()),
+    }
 }
 
 /// How many pixels go into the model, and how many scores come out.
@@ -50,7 +43,7 @@ pub struct Shape {
 
 impl Shape {
     /// Checks that the model takes one grey image and gives one score for each class, and that the images have its size.
-    pub fn of(model: &ModelDesc, samples: &[Sample]) -> Result<Shape, String> {
+    fn of(model: &ModelDesc, samples: &[Sample]) -> Result<Shape, String> {
         let ([input], [output]) = (&model.inputs[..], &model.outputs[..]) else {
             return Err(format!(
                 "it has {} inputs and {} outputs, and this program gives one image and takes one list of scores",

@@ -48,7 +48,7 @@ impl Options {
                 Long("images") => options.images.push(parser.value()?.into()),
                 Long("devices") => options.devices = devices(parser.value()?)?,
                 Long("streams") => options.streams = number("--streams", parser.value()?, 64)?,
-                Long("repeat") => options.repeat = number("--repeat", parser.value()?, 1_000_000)?,
+                Long("repeat") => options.repeat = number("--repeat", parser.value()?, 10_000)?,
                 Long("help") | Short('h') => return Ok(Parsed::Help),
                 _ => return Err(argument.unexpected()),
             }

@@ -4,9 +4,9 @@ use crate::{
     Failure, digits,
     images::Sample,
     lane::{Done, Lane, Slot},
-    network::Shape,
+    network,
 };
-use ascendcl::{Acl, Context, Error, Model, Result, Stream};
+use ascendcl::{Acl, Context, Error, Result, Stream};
 use std::{
     path::Path,
     sync::{
@@ -72,6 +72,7 @@ pub struct Worker {
     context: Context,
     uploads: Stream,
     lanes: Vec<Lane>,
+    /// What is free, and of which lane.
     slots: Vec<(usize, Slot)>,
 }
 
@@ -86,15 +87,16 @@ impl Worker {
     ) -> Result<Worker, Failure> {
         let context = acl.device(id)?.create_context()?;
         let uploads = context.create_stream()?;
-        let (mut lanes, mut slots) = (Vec::new(), Vec::new());
-        for lane in 0..streams {
-            let loaded = Model::load(&context, model)
-                .map_err(|error| format!("cannot load the model {}: {error}", model.display()))?;
-            let shape = Shape::of(loaded.desc(), samples)
-                .map_err(|why| format!("the model {} does not fit: {why}", model.display()))?;
-            lanes.push(Lane::new(&context, loaded)?);
-            for _ in 0..DEPTH {
-                slots.push((lane, lanes[lane].create_slot(shape)?));
+        let mut lanes = Vec::with_capacity(streams);
+        for _ in 0..streams {
+            let (model, shape) = network::load(&context, model, samples)?;
+            lanes.push(Lane::new(&context, model, shape)?);
+        }
+        // One for each lane, then the second ones: in this order they get the first images.
+        let mut slots = Vec::with_capacity(DEPTH * streams);
+        for _ in 0..DEPTH {
+            for (index, lane) in lanes.iter().enumerate() {
+                slots.push((index, lane.create_slot()?));
             }
         }
         Ok(Worker { context, uploads, lanes, slots })
@@ -113,24 +115,29 @@ impl Worker {
         if worked.is_err() {
             queue.stop();
         }
-        // Whatever happened, wait for all streams, and report after that. What failed on the device is the cause of all else.
+        // Whatever happened, wait for all streams, and report after that.
         let mut ended = self.uploads.synchronize_timeout(PATIENCE);
         for lane in &self.lanes {
             ended = ended.and(lane.synchronize(PATIENCE));
         }
-        ended.and(worked)
+        match worked {
+            // Results do not come when something has failed on the device, and that is what to report.
+            Err(error) if error.is_timeout() => ended.and(Err(error)),
+            worked => worked.and(ended),
+        }
     }
 
     fn work(&mut self, queue: &Queue, samples: &[Sample], answers: &Sender<Answer>) -> Result<()> {
         let device = self.device();
         let (done, results) = mpsc::channel::<Done<Job>>();
         let mut under_way = 0;
-        // First lane 0, then lane 1, ..., then the second images of each.
-        let mut idle: Vec<_> = std::mem::take(&mut self.slots);
-        idle.sort_by_key(|&(lane, _)| lane);
+        let mut idle = std::mem::take(&mut self.slots);
         loop {
             while let Some((lane, mut slot)) = idle.pop() {
-                let Some(ticket) = queue.take() else { break };
+                let Some(ticket) = queue.take() else {
+                    idle.push((lane, slot));
+                    break;
+                };
                 let sample = ticket % samples.len();
                 digits::normalize(&samples[sample].image.pixels, &mut slot.pixels);
                 self.lanes[lane].submit(&self.uploads, slot, Job { sample, lane }, &done)?;

@@ -1,7 +1,10 @@
 //! The digit classifier that comes with the examples: where its files are, and what goes in and comes out.
 
 use ascendcl::Acl;
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// The folder with the model and the images.
 pub fn folder() -> PathBuf {
@@ -9,8 +12,33 @@ pub fn folder() -> PathBuf {
 }
 
 /// The model that the backend can execute: the simulator takes the ONNX file, a card the OM file that ATC makes of it.
-pub fn model_file(acl: &Acl) -> PathBuf {
-    folder().join(if acl.is_simulated() { "digits.onnx" } else { "digits.om" })
+pub fn model_file(acl: &Acl) -> io::Result<PathBuf> {
+    let onnx = folder().join("digits.onnx");
+    let om = onnx.with_extension("om");
+    if acl.is_simulated() {
+        return Ok(onnx);
+    }
+    if om.exists() {
+        return Ok(om);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::NotFound,
+        format!(
+            "{} is not there yet: a card executes OM models, which CANN's compiler makes from ONNX:\n  {}",
+            om.display(),
+            atc(acl, &onnx)
+        ),
+    ))
+}
+
+/// The command that makes an OM file from an ONNX file.
+pub fn atc(acl: &Acl, onnx: &Path) -> String {
+    let soc = acl.soc_name().ok().flatten().unwrap_or("Ascend310".into());
+    format!(
+        "atc --model={} --framework=5 --output={} --soc_version={soc} --input_shape=\"image:1,1,8,8\"",
+        onnx.display(),
+        onnx.with_extension("").display(),
+    )
 }
 
 /// Fills a model's input: ink is 1, paper is 0.

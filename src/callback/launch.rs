@@ -199,9 +199,13 @@ impl Stream {
         match launched {
             Ok(_) => Ok(Callback { ticket: Some(job) }),
             Err(error) => {
-                // It may have been submitted all the same, and even have run. If not, the key now names nothing.
-                if let Some(Entry { task, owner, .. }) = REGISTRY.take(key) {
-                    task.abandon();
+                // It may have been submitted all the same, and even have run.
+                job.abandon();
+                // If so, a blocking callback holds up its stream until its report is processed: the entry stays, for the report or
+                // for the end of the stream. After a refusal there is none to wait for.
+                if error.is_refusal()
+                    && let Some(Entry { owner, .. }) = REGISTRY.take(key)
+                {
                     owner.end();
                 }
                 Err(error)
