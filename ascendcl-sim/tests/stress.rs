@@ -4,7 +4,7 @@ mod common;
 
 use core::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use common::*;
@@ -162,6 +162,82 @@ fn churn() {
         ok!(aclrtGetEventAvailNum, &mut events);
     }
     assert_eq!(events, 1023);
+}
+
+/// Devices are reset under threads that go on using what was on them: errors of every kind, but no hang, no crash, no leak.
+#[test]
+fn resets_under_fire() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    unsafe extern "C" fn called(_: *mut c_void) {
+        CALLS.fetch_add(1, Ordering::SeqCst);
+    }
+    let _session = session(Config::new());
+    let reporter = Reporter::start();
+    let (id, stop) = (reporter.id, AtomicBool::new(false));
+    thread::scope(|scope| {
+        let mut users = Vec::new();
+        for user in 0..4 {
+            users.push(scope.spawn(move || {
+                let device = user % 2;
+                for round in 0..400 {
+                    let (mut one, mut two, mut event, mut level) = Default::default();
+                    let (mut memory, mut host) = Default::default();
+                    let codes = [
+                        acl!(aclrtSetDevice, device),
+                        acl!(aclrtCreateStream, &mut one),
+                        acl!(aclrtCreateStream, &mut two),
+                        acl!(aclrtCreateEvent, &mut event),
+                        acl!(aclrtCreateEventWithFlag, &mut level, 1),
+                        acl!(aclrtMalloc, &mut memory, 256, sys::ACL_MEM_MALLOC_HUGE_FIRST),
+                        acl!(aclrtMallocHost, &mut host, 256),
+                        acl!(aclrtSubscribeReport, id, one),
+                        acl!(
+                            aclrtLaunchCallback,
+                            Some(called),
+                            ptr::null_mut(),
+                            sys::ACL_CALLBACK_BLOCK,
+                            one
+                        ),
+                        acl!(aclrtMemsetAsync, memory, 256, round, 256, one),
+                        acl!(aclrtRecordEvent, event, one),
+                        acl!(aclrtStreamWaitEvent, two, event),
+                        acl!(aclrtMemcpyAsync, host, 256, memory, 256, D2H, two),
+                        acl!(aclrtRecordEvent, level, two),
+                        acl!(aclrtStreamWaitEvent, one, level),
+                        acl!(aclrtSynchronizeStreamWithTimeout, one, 20),
+                        acl!(aclrtDestroyEvent, event),
+                        if round % 2 == 0 { acl!(aclrtFree, memory) } else { 0 },
+                        acl!(aclrtFreeHost, host),
+                        acl!(aclrtDestroyStream, two),
+                        if round % 3 == 0 { acl!(aclrtDestroyStreamForce, one) } else { 0 },
+                        acl!(aclrtResetDevice, device),
+                    ];
+                    assert!(!codes.contains(&500_000), "the simulator panicked: {}", message());
+                    if codes[5] != 0 && codes[6] == 0 {
+                        assert_eq!(codes[18], 0, "pinned memory does not go with a device");
+                    }
+                    message();
+                }
+            }));
+        }
+        let stop = &stop;
+        scope.spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                for device in 0..2 {
+                    acl!(aclrtResetDeviceForce, device);
+                }
+                message();
+                thread::sleep(std::time::Duration::from_micros(300));
+            }
+        });
+        for user in users {
+            user.join().unwrap();
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    for device in 0..2 {
+        acl!(aclrtResetDeviceForce, device);
+    }
 }
 
 /// Garbage never crashes.

@@ -194,9 +194,11 @@ impl Context {
         for (handle, stream) in
             streams.into_iter().chain([(self.default_handle, Arc::clone(&self.default_stream))])
         {
-            // A stream that is not in the table any more is being destroyed by another thread, which will end it.
             if STREAMS.remove(ptr::without_provenance(handle)).is_some() {
                 ending.push(stream);
+            } else {
+                // Another thread is destroying it and will end it. It must not wait for what cannot happen any more.
+                stream.discard();
             }
         }
         Stream::tear_down(&ending, force);
