@@ -25,7 +25,9 @@ struct Batch<K, F> {
 struct Inner<K, F> {
     /// Enqueued, but no fence recorded behind it yet.
     open: Vec<K>,
-    open_bytes: usize,
+    /// How much came in since the queue was last looked after.
+    fresh_items: usize,
+    fresh_bytes: usize,
     /// By and large in the order in which the stream passes their fences.
     fenced: VecDeque<Batch<K, F>>,
     /// Fences to use again.
@@ -51,7 +53,8 @@ impl<K, F> RetireQueue<K, F> {
         RetireQueue {
             inner: Mutex::new(Inner {
                 open: Vec::new(),
-                open_bytes: 0,
+                fresh_items: 0,
+                fresh_bytes: 0,
                 fenced: VecDeque::new(),
                 idle: Vec::new(),
                 leaking: false,
@@ -59,26 +62,34 @@ impl<K, F> RetireQueue<K, F> {
         }
     }
 
-    /// Keeps `owners` until the stream has passed the operation, which has been enqueued already. True when the batch is
-    /// full and wants a fence.
+    /// Keeps `owners` until the stream has passed the operation, which has been enqueued already. True, once a batch, when the
+    /// queue wants to be looked after: by [`poll`](Self::poll), then [`fence`](Self::fence).
     pub(crate) fn keep(&self, owners: impl IntoIterator<Item = K>, bytes: usize) -> bool {
         let mut inner = lock(&self.inner);
         if inner.leaking {
             owners.into_iter().for_each(mem::forget);
             return false;
         }
+        let before = inner.open.len();
         inner.open.extend(owners);
-        inner.open_bytes = inner.open_bytes.saturating_add(bytes);
-        (inner.open.len() >= BATCH_ITEMS || inner.open_bytes >= BATCH_BYTES)
-            && inner.fenced.len() < MAX_FENCES
+        inner.fresh_items += inner.open.len() - before;
+        inner.fresh_bytes = inner.fresh_bytes.saturating_add(bytes);
+        let full = inner.fresh_items >= BATCH_ITEMS || inner.fresh_bytes >= BATCH_BYTES;
+        if full {
+            // Also when no fence is to be had, so that it is not asked for again with every operation.
+            (inner.fresh_items, inner.fresh_bytes) = (0, 0);
+        }
+        full
     }
 
-    /// Closes the batch behind a fence. `record` gets a used fence, if there is one, and gives the recorded one; `None` when
-    /// it cannot, and the batch stays open.
+    /// Closes the batch behind a fence, unless enough of them are out. `record` gets a used fence, if there is one, and gives the
+    /// recorded one; `None` when it cannot, and the batch stays open.
     pub(crate) fn fence(&self, record: impl FnOnce(Option<F>) -> Option<F>) {
         let (idle, kept) = {
             let mut inner = lock(&self.inner);
-            inner.open_bytes = 0;
+            if inner.fenced.len() >= MAX_FENCES {
+                return;
+            }
             (inner.idle.pop(), mem::take(&mut inner.open))
         };
         // Nothing is locked while recording, which may wait for a free event. What was taken is behind no fence yet: should
@@ -116,7 +127,7 @@ impl<K, F> RetireQueue<K, F> {
     /// To be called before a wait for the whole stream: takes what that wait will vouch for.
     pub(crate) fn before_wait(&self) -> Waited<K, F> {
         let mut inner = lock(&self.inner);
-        inner.open_bytes = 0;
+        (inner.fresh_items, inner.fresh_bytes) = (0, 0);
         Waited { open: mem::take(&mut inner.open), fenced: mem::take(&mut inner.fenced) }
     }
 
@@ -272,15 +283,41 @@ mod tests {
         }
         assert!(queue.keep([counts.enqueue()], 0));
         counts.fence(&queue);
-        assert!(queue.keep([counts.enqueue()], BATCH_BYTES));
-        for _ in 0..MAX_FENCES {
-            counts.fence(&queue);
-        }
-        assert!(!queue.keep([counts.enqueue()], BATCH_BYTES), "enough fences are out");
+        assert!(!queue.keep([counts.enqueue()], BATCH_BYTES - 1));
+        assert!(queue.keep([counts.enqueue()], 1));
         counts.advance_to(usize::MAX);
-        counts.poll(&queue);
         drop(queue.after_wait(queue.before_wait()));
         assert_eq!(counts.dropped(), BATCH_ITEMS + 2);
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn a_queue_whose_fences_are_all_out_goes_on_when_they_are_passed() {
+        let (queue, counts) = (RetireQueue::new(), Counts::default());
+        let enqueue = |number: usize| {
+            let mut wants = 0;
+            for _ in 0..number {
+                if queue.keep([counts.enqueue()], 0) {
+                    wants += 1;
+                    counts.poll(&queue);
+                    counts.fence(&queue);
+                }
+            }
+            wants
+        };
+        // The stream is far behind: no more fences than allowed, and still asked for once a batch.
+        assert_eq!(enqueue(10 * BATCH_ITEMS), 10);
+        assert_eq!(lock(&queue.inner).fenced.len(), MAX_FENCES);
+        assert_eq!(counts.dropped(), 0);
+        // It catches up, and nobody waits for it.
+        counts.advance_to(10 * BATCH_ITEMS);
+        enqueue(BATCH_ITEMS);
+        assert_eq!(counts.dropped(), MAX_FENCES * BATCH_ITEMS);
+        counts.advance_to(11 * BATCH_ITEMS);
+        enqueue(BATCH_ITEMS);
+        assert_eq!(counts.dropped(), 11 * BATCH_ITEMS, "a later fence vouches for what had none");
+        counts.advance_to(usize::MAX);
+        drop(queue.after_wait(queue.before_wait()));
     }
 
     #[cfg(not(loom))]

@@ -376,11 +376,11 @@ impl Stream {
     /// Keeps what an enqueued operation uses until the stream has passed it.
     pub(crate) fn keep(&self, owners: impl IntoIterator<Item = Kept>, bytes: usize) {
         if self.inner.retire.keep(owners, bytes) && matches!(guard::disposal(), Disposal::Now) {
+            drop(self.inner.retire.poll(|fence| fence.is_complete().unwrap_or(false)));
             self.inner.retire.fence(|idle| {
                 let fence = idle.or_else(|| self.inner.context.create_event().ok())?;
                 self.record(&fence).ok().map(|()| fence)
             });
-            drop(self.inner.retire.poll(|fence| fence.is_complete().unwrap_or(false)));
         }
     }
 
