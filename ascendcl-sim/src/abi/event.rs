@@ -60,6 +60,7 @@ unsafe fn create(event: *mut aclrtEvent, mode: Mode, flags: u32) -> Result<(), a
         ));
     }
     let handle = Event::create(context.device(), mode, flags)?;
+    context.check_alive().inspect_err(|_| drop(EVENTS.remove(handle)))?;
     // SAFETY: not NULL, and the caller passes a place to write to.
     unsafe { event.write(handle) };
     Ok(())

@@ -115,6 +115,10 @@ unsafe fn malloc(
     };
     let context = current_context()?;
     let pointer = context.device().memory().allocate(size, padded, pages)?;
+    if let Err(code) = context.check_alive() {
+        context.device().memory().take_back(pointer);
+        return Err(code);
+    }
     // SAFETY: not NULL, and the caller passes a place to write to.
     unsafe { devPtr.write(pointer) };
     Ok(())

@@ -118,6 +118,17 @@ impl Context {
         ptr::without_provenance_mut(self.handle)
     }
 
+    /// 107002 if the context has gone since it was looked up. What is made on a device outside of a context's own lists is made
+    /// first and asked for second: then either the reset that ends the device finds it, or its maker takes it back.
+    pub(crate) fn check_alive(&self) -> Result<(), aclError> {
+        match CONTEXTS.get(self.handle()) {
+            Some(_) => Ok(()),
+            None => {
+                Err(fail(sys::ACL_ERROR_RT_CONTEXT_NULL, "the current context was destroyed during the call"))
+            }
+        }
+    }
+
     pub(crate) fn default_stream(&self) -> &Arc<Stream> {
         &self.default_stream
     }

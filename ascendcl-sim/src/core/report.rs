@@ -224,9 +224,7 @@ pub(crate) fn unsubscribe(thread: u64, stream: &Stream) -> Result<(), aclError> 
 
 /// The stream ends, and its subscription with it.
 pub(super) fn forget(stream: &Stream) {
-    if matches!(stream.subscription(), Subscription::None) {
-        return;
-    }
+    // Locked before looking: a thread that is subscribing the stream right now must come first or see that it is closed.
     let mut groups = GROUPS.write();
     if let Subscription::Thread(group) = stream.subscription() {
         leave(&mut groups, stream, &group);

@@ -176,6 +176,14 @@ impl DeviceMemory {
         Ok(address)
     }
 
+    /// Frees an allocation that was never given out, unless a reset has just done so: then its address is in quarantine and nobody
+    /// else's yet.
+    pub(crate) fn take_back(&self, pointer: *mut c_void) {
+        if let Some(offset) = self.space.get().and_then(|space| space.offset_of(pointer)) {
+            self.free_at(offset);
+        }
+    }
+
     /// Frees everything: the device is being reset. Gives the number of allocations that were still alive.
     pub(crate) fn release_all(&self) -> usize {
         let blocks = std::mem::take(&mut *self.blocks.write());
@@ -232,8 +240,12 @@ impl DeviceMemory {
         }
     }
 
-    fn remove(&self, offset: usize) -> Option<Entry> {
-        self.blocks.write().remove(&offset)
+    /// Frees the block that starts at `offset`; `None` if there is none.
+    fn free_at(&self, offset: usize) -> Option<()> {
+        let entry = self.blocks.write().remove(&offset)?;
+        self.uncharge(entry.charged, entry.huge);
+        entry.block.free();
+        Some(())
     }
 
     fn find(&self, offset: usize) -> Option<(Arc<Block>, usize)> {
@@ -288,14 +300,11 @@ pub(crate) fn device_range(pointer: *const c_void, len: usize) -> Result<DeviceR
 
 /// `aclrtFree` after its NULL check.
 pub(crate) fn free(pointer: *mut c_void) -> Result<(), aclError> {
-    let freed = owner(pointer).and_then(|(memory, offset)| Some((memory.remove(offset)?, memory)));
-    let Some((entry, memory)) = freed else {
-        return Err(fail(
+    let freed = owner(pointer).and_then(|(memory, offset)| memory.free_at(offset));
+    freed.ok_or_else(|| {
+        fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
             format_args!("{pointer:p} is not the start of a live device allocation"),
-        ));
-    };
-    memory.uncharge(entry.charged, entry.huge);
-    entry.block.free();
-    Ok(())
+        )
+    })
 }
