@@ -16,7 +16,8 @@ Usage: classify [options]
   --devices LIST    numbers with commas between them, such as 0,2 (default: all)
   --streams N       work streams per device, 1 to 64 (default: 2)
   --repeat N        goes through the images N times (default: 100, which takes long
-                    enough for a throughput; 1 if --images is given)
+                    enough to measure a throughput; 1 with --images, and in a debug
+                    build, where the simulator computes slowly)
   --help            this
 
 ASCENDCL_BACKEND chooses who answers: auto (default), sim or cann.
@@ -54,7 +55,8 @@ impl Options {
             }
         }
         if options.repeat == 0 {
-            options.repeat = if options.images.is_empty() { 100 } else { 1 };
+            let once = !options.images.is_empty() || cfg!(debug_assertions);
+            options.repeat = if once { 1 } else { 100 };
         }
         Ok(Parsed::Run(options))
     }

@@ -1,6 +1,7 @@
 //! A progress bar on standard error; one plain line where that is no terminal.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
 
 pub struct Progress(ProgressBar);
 
@@ -10,9 +11,12 @@ impl Progress {
         if bar.is_hidden() {
             eprintln!("classifying, {images} images in all, devices: {devices}");
         } else if let Ok(style) =
-            ProgressStyle::with_template("{bar:40} {pos} of {len} images, {per_sec}, {eta} left")
+            ProgressStyle::with_template("{bar:40} {pos} of {len} images, {rate}, {eta} left")
         {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", |state: &ProgressState, text: &mut dyn Write| {
+                // The bar goes on without the rate if it cannot be written.
+                let _ = write!(text, "{:.0}/s", state.per_sec());
+            }));
         }
         Progress(bar)
     }
