@@ -14,7 +14,6 @@ use ascendcl_sys as sys;
 use core::ffi::c_void;
 use once_cell::sync::Lazy;
 use std::{
-    any::Any,
     fmt,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -294,20 +293,7 @@ impl<T> fmt::Debug for Callback<T> {
 fn resolve<T>(outcome: Outcome<T>) -> Result<T> {
     match outcome {
         Outcome::Returned(value) => Ok(value),
-        Outcome::Panicked(payload) => Err(Error::Panicked { message: message(payload) }),
+        Outcome::Panicked(message) => Err(Error::Panicked { message }),
         Outcome::Abandoned => Err(Error::Abandoned),
     }
-}
-
-fn message(payload: Box<dyn Any + Send>) -> String {
-    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (_, Some(text)) => text.clone(),
-        _ => "not a message".to_owned(),
-    };
-    // A payload is any value: its destructor may panic.
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
-    }
-    message
 }

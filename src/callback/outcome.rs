@@ -12,7 +12,8 @@ use std::{
 /// How a callback ended.
 pub(crate) enum Outcome<T> {
     Returned(T),
-    Panicked(Box<dyn Any + Send>),
+    /// With the panic's message.
+    Panicked(String),
     Abandoned,
 }
 
@@ -84,9 +85,9 @@ where
             inner.waker.take()
         };
         self.ended.notify_all();
-        // Outside the lock: a waker may poll at once.
+        // Outside the lock: a waker may poll at once. It is code of the program: should it panic, that must not keep others waiting.
         if let Some(waker) = waker {
-            waker.wake();
+            guarded(|| waker.wake());
         }
     }
 }
@@ -101,7 +102,7 @@ where
             // The closure is gone when it panics, and its captures are not seen again: nothing broken can be observed.
             match catch_unwind(AssertUnwindSafe(closure)) {
                 Ok(value) => self.end(Outcome::Returned(value)),
-                Err(payload) => self.end(Outcome::Panicked(payload)),
+                Err(payload) => self.end(Outcome::Panicked(message(payload))),
             }
         }
     }
@@ -109,13 +110,29 @@ where
     fn abandon(&self) {
         if let Some(closure) = self.start() {
             // A capture whose destructor panics must not keep the waiters waiting, nor unwind into the caller.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(closure))) {
-                // Dropping a panic's payload may panic again.
-                std::mem::forget(payload);
-            }
+            guarded(|| drop(closure));
             self.end(Outcome::Abandoned);
         }
     }
+}
+
+/// Keeps a panic from going on.
+fn guarded(action: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(action)) {
+        // Dropping a panic's payload may panic again.
+        std::mem::forget(payload);
+    }
+}
+
+/// What a panic says. Its payload ends here: it is any value, whose destructor may panic.
+fn message(payload: Box<dyn Any + Send>) -> String {
+    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "not a message".to_owned(),
+    };
+    guarded(|| drop(payload));
+    message
 }
 
 impl<F, T> Inner<F, T> {
