@@ -355,34 +355,55 @@ impl fmt::Debug for Entered<'_> {
     }
 }
 
-fn destroy(device: &Device, raw: sys::aclrtContext, owned: bool, report: Option<Arc<ReportThread>>) {
-    if let Some(report) = report {
-        report.stop();
-    }
-    if owned {
-        let _restore = Restore::new(device.acl());
-        // SAFETY: `raw` came from aclrtCreateContext, or is owned by contract of `from_raw`; everything made in it held a clone of
-        // the context, so it is gone, and this is the only destruction.
-        if let Err(error) = unsafe { acl!(device, aclrtDestroyContext(raw)) } {
-            drop_hook::report(&error);
+/// A context without handles.
+struct Ending {
+    device: Device,
+    raw: SendRaw,
+    owned: bool,
+    report: Option<Arc<ReportThread>>,
+}
+
+impl Ending {
+    /// Destroys the context once its report thread has ended. False when that takes longer than `patience`.
+    fn end(&mut self, patience: Duration) -> bool {
+        if self.report.as_ref().is_some_and(|report| !report.stop(patience)) {
+            return false;
         }
+        if self.owned {
+            let _restore = Restore::new(self.device.acl());
+            // SAFETY: `raw` came from aclrtCreateContext, or is owned by contract of `from_raw`; everything made in it held a clone
+            // of the context, so it is gone, and this is the only destruction: nobody calls this again after true.
+            if let Err(error) = unsafe { acl!(&self.device, aclrtDestroyContext(self.raw.0)) } {
+                drop_hook::report(&error);
+            }
+        }
+        true
     }
 }
+
+impl reaper::Pending for Ending {
+    fn try_release(&mut self) -> bool {
+        self.end(Duration::ZERO)
+    }
+}
+
+/// How long a destructor waits for the report thread, which looks up from waiting for reports every 100 milliseconds.
+const REPORT_PATIENCE: Duration = Duration::from_millis(300);
 
 impl Drop for ContextInner {
     fn drop(&mut self) {
         let report = self.report.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        match guard::disposal() {
-            Disposal::Now => destroy(&self.device, self.raw, self.owned, report),
-            Disposal::Later => {
-                let (device, raw, owned) = (self.device.clone(), SendRaw(self.raw), self.owned);
-                reaper::run_later(move || {
-                    let SendRaw(raw) = { raw };
-                    destroy(&device, raw, owned, report);
-                });
-            }
+        let disposal = guard::disposal();
+        if let Disposal::Never = disposal {
             // The report thread is not in this process: there is nothing to stop.
-            Disposal::Never => std::mem::forget(report),
+            std::mem::forget(report);
+            return;
+        }
+        let (device, raw) = (self.device.clone(), SendRaw(self.raw));
+        let mut ending = Ending { device, raw, owned: self.owned, report };
+        // A thread that is inside a callback may be the report thread.
+        if !matches!(disposal, Disposal::Now) || !ending.end(REPORT_PATIENCE) {
+            reaper::watch(ending);
         }
     }
 }

@@ -29,7 +29,8 @@ pub(crate) fn report(error: &Error) {
     let hook = HOOK.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match hook {
         Some(hook) => {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| hook(error))) {
+            // Moved in: if the hook was replaced meanwhile it is dropped here, and its captures may panic too.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(move || hook(error))) {
                 // Dropping a panic's payload may panic again.
                 std::mem::forget(payload);
             }

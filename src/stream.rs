@@ -292,7 +292,7 @@ impl Stream {
         const OP: &str = "aclrtStreamWaitEventWithTimeout";
         event.check_wait(OP, self)?;
         // Zero would be for ever.
-        let seconds = timeout.as_secs() + u64::from(timeout.subsec_nanos() > 0);
+        let seconds = timeout.as_secs().saturating_add(u64::from(timeout.subsec_nanos() > 0));
         let seconds = i32::try_from(seconds).unwrap_or(i32::MAX).max(1);
         self.enqueue(OP, |raw| {
             // SAFETY: as in `record`.

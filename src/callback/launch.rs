@@ -80,6 +80,9 @@ impl StreamCallbacks {
 
     /// The stream is gone: drops every closure that has not run.
     pub(crate) fn abandon(self: &Arc<Self>) {
+        // What the closures captured, and who waits for them, finds the same as if they had run: no calls into ACL, no waiting for
+        // other callbacks. This may be the thread that those would wait for.
+        let _inside = InCallback::enter();
         for Entry { task, owner, .. } in REGISTRY.take_all(|entry| Arc::ptr_eq(&entry.owner, self)) {
             task.abandon();
             owner.end();
@@ -260,7 +263,7 @@ impl<T> Callback<T> {
 
     /// Whether the closure has run, panicked or been dropped, so that waiting does not wait.
     pub fn is_finished(&self) -> bool {
-        self.ticket().has_ended()
+        self.ticket.as_ref().is_none_or(|ticket| ticket.has_ended())
     }
 
     fn ticket(&self) -> &Arc<dyn Ticket<T>> {
@@ -285,8 +288,7 @@ impl<T> Future for Callback<T> {
 
 impl<T> fmt::Debug for Callback<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let finished = self.ticket.as_ref().is_none_or(|ticket| ticket.has_ended());
-        f.debug_struct("Callback").field("finished", &finished).finish()
+        f.debug_struct("Callback").field("finished", &self.is_finished()).finish()
     }
 }
 

@@ -179,9 +179,19 @@ where
     fn poll_collect(&self, waker: &Waker) -> Option<Outcome<T>> {
         let mut inner = lock(&self.inner);
         let outcome = inner.collect();
-        if outcome.is_none() && !inner.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
-            inner.waker = Some(waker.clone());
+        if outcome.is_some() || inner.waker.as_ref().is_some_and(|kept| kept.will_wake(waker)) {
+            return outcome;
         }
+        drop(inner);
+        // Cloning a waker and dropping one runs code of the program, which may wait for this very callback: not under the lock.
+        let mut other = Some(waker.clone());
+        let mut inner = lock(&self.inner);
+        let outcome = inner.collect();
+        if outcome.is_none() {
+            std::mem::swap(&mut inner.waker, &mut other);
+        }
+        drop(inner);
+        drop(other);
         outcome
     }
 

@@ -9,7 +9,7 @@ use ascendcl_sys::{self as sys, AclApi, aclError};
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long one call waits for reports. A report ends the wait at once, so this only bounds how long the thread takes to notice
@@ -31,6 +31,9 @@ pub(crate) struct ReportThread {
 impl ReportThread {
     /// Starts the thread for a context, and waits until it is in it.
     pub(crate) fn start(api: &'static AclApi, context: sys::aclrtContext) -> Result<Self> {
+        if api.aclrtProcessReport.is_none() {
+            return Err(Error::MissingSymbol { function: "aclrtProcessReport" });
+        }
         let mailbox = Arc::new(Mailbox::new());
         let (ready, started) = mpsc::channel();
         let context = SendRaw(context);
@@ -66,16 +69,25 @@ impl ReportThread {
         &self.mailbox
     }
 
-    /// Ends the thread and waits for that. Never called on the thread itself: what is dropped inside a callback is
-    /// released elsewhere.
-    pub(crate) fn stop(&self) {
+    /// Tells the thread to end, and waits for that, but no longer than `patience`: a closure may be running on it beside its stream
+    /// ([`CallbackMode::NonBlocking`](crate::CallbackMode::NonBlocking)), for as long as it likes. True when the thread has ended.
+    pub(crate) fn stop(&self, patience: Duration) -> bool {
         self.mailbox.stop();
-        let join = self.join.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(join) = join {
-            debug_assert_ne!(join.thread().id(), thread::current().id());
+        let mut join = self.join.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = Instant::now();
+        let mut pause = FIRST_PAUSE / 4;
+        while join.as_ref().is_some_and(|join| !join.is_finished()) {
+            if start.elapsed() >= patience {
+                return false;
+            }
+            thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE / 20);
+        }
+        if let Some(join) = join.take() {
             // The thread catches the panics of callbacks and has none of its own.
             let _ = join.join();
         }
+        true
     }
 }
 

@@ -197,23 +197,27 @@ pub struct AclError {
     pub op: &'static str,
     /// The device concerned, if any.
     pub device: Option<i32>,
-    /// What ACL wrote about it (`aclGetRecentErrMsg`), or an empty string.
+    /// All that ACL wrote about it (`aclGetRecentErrMsg`), often several lines; an empty string if nothing.
     pub message: String,
 }
 
 impl fmt::Display for AclError {
+    /// One sentence: what failed, what to do about it, and the first line of what ACL says. All of that is in
+    /// [`message`](AclError::message).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} failed with {}", self.op, self.code)?;
         if let Some(device) = self.device {
             write!(f, " on device {device}")?;
         }
-        if !self.message.is_empty() {
-            write!(f, ": {}", self.message.trim_end())?;
+        if let Some(hint) = self.code.hint() {
+            write!(f, ": {hint}")?;
         }
-        match self.code.hint() {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
+        // The rest is ACL's trace back, which repeats it.
+        if let Some(line) = self.message.lines().map(str::trim).find(|line| !line.is_empty()) {
+            let separator = if self.code.hint().is_some() { "; " } else { ": " };
+            write!(f, "{separator}ACL says: {}", line.trim_end_matches('.'))?;
         }
+        Ok(())
     }
 }
 
@@ -253,5 +257,30 @@ impl<T> std::error::Error for Rejected<T> {
 impl<T> From<Rejected<T>> for Error {
     fn from(rejected: Rejected<T>) -> Self {
         rejected.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: i32, message: &str) -> AclError {
+        AclError { code: AclCode(code), op: "aclrtMalloc", device: Some(1), message: message.to_owned() }
+    }
+
+    #[test]
+    fn an_error_is_one_line_with_hint_and_reason() {
+        let text = "\nEE1001: [PID: 1] the reason.\n\tTraceBack (most recent call last):\n\tthe reason again";
+        let shown = error(207_001, text).to_string();
+        assert_eq!(
+            shown,
+            "aclrtMalloc failed with ACL_ERROR_RT_MEMORY_ALLOCATION (207001) on device 1: free device or pinned memory, or use a \
+             smaller batch; ACL says: EE1001: [PID: 1] the reason"
+        );
+        assert_eq!(error(999_999, "").to_string(), "aclrtMalloc failed with status 999999 on device 1");
+        assert_eq!(
+            error(999_999, "odd").to_string(),
+            "aclrtMalloc failed with status 999999 on device 1: ACL says: odd"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Copies that this thread waits for, and copies within devices.
 
-use super::{DeviceCopy, DeviceMemory, DeviceView, check_len};
+use super::{DeviceCopy, DeviceMemory, DeviceView, check_backend, check_len};
 use crate::{Context, Error, Result, Stream, runtime::acl, teardown::Kept};
 use ascendcl_sys as sys;
 use core::ffi::c_void;
@@ -110,11 +110,12 @@ impl<T: DeviceCopy> DeviceView<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if the lengths differ.
+    /// [`Error::Length`] if the lengths differ, [`Error::Mismatch`] if they belong to different backends.
     #[doc(alias = "aclrtMemcpy")]
     pub fn copy_from(&self, source: &DeviceView<T>) -> Result<()> {
         check_len("aclrtMemcpy", self.len(), source.len())?;
-        // SAFETY: both sides hold `len` values on their devices, and both are alive for the call.
+        check_backend("aclrtMemcpy", self.context(), source.context())?;
+        // SAFETY: both sides hold `len` values on devices of this backend, and both are alive for the call.
         unsafe {
             copy(
                 self.context(),
@@ -151,7 +152,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if the lengths differ, [`Error::Mismatch`] if neither is on the stream's device.
+    /// [`Error::Length`] if the lengths differ, [`Error::Mismatch`] if neither is on the stream's device, or one belongs to another
+    /// backend.
     #[doc(alias = "aclrtMemcpyAsync")]
     pub fn copy<T: DeviceCopy>(&self, from: &DeviceView<T>, to: &DeviceView<T>) -> Result<()> {
         const OP: &str = "aclrtMemcpyAsync";
@@ -161,6 +163,9 @@ impl Stream {
         }
         if from.context().device() != self.device() {
             self.check_memory(OP, to.context())?;
+        }
+        for memory in [from, to] {
+            check_backend(OP, self.context(), memory.context())?;
         }
         let result = self.enqueue(OP, |raw| {
             // SAFETY: both sides hold that many bytes, and are kept until the stream has passed the copy.

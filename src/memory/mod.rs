@@ -14,7 +14,8 @@ pub use transfer::Transfer;
 pub(crate) use device::DeviceMemory;
 pub(crate) use pinned::PinnedMemory;
 
-use crate::{Error, Result};
+use crate::{Context, Error, Result};
+use std::sync::Arc;
 
 /// The size of `len` values, if that is a size.
 fn byte_len<T>(op: &'static str, len: usize) -> Result<usize> {
@@ -29,4 +30,14 @@ fn byte_len<T>(op: &'static str, len: usize) -> Result<usize> {
 /// Refuses lengths that differ.
 fn check_len(op: &'static str, expected: usize, actual: usize) -> Result<()> {
     if expected == actual { Ok(()) } else { Err(Error::Length { op, expected, actual, unit: "elements" }) }
+}
+
+/// Refuses memory of another backend, which knows nothing of its addresses: to that one they are any addresses of the host.
+fn check_backend(op: &'static str, context: &Context, memory: &Context) -> Result<()> {
+    let (here, there) = (context.device().acl(), memory.device().acl());
+    if Arc::ptr_eq(here.runtime(), there.runtime()) {
+        return Ok(());
+    }
+    let what = format!("the memory belongs to another backend ({}, not {})", there.backend(), here.backend());
+    Err(Error::Mismatch { op, what })
 }

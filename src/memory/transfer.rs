@@ -3,7 +3,7 @@
 //! The host side is page-locked memory that the copy takes and gives back. The device side stays usable, so that what comes next can be
 //! enqueued behind the copy at once; the copy is one of its owners.
 
-use super::{DeviceCopy, DeviceMemory, DeviceView, PinnedBuffer, check_len};
+use super::{DeviceCopy, DeviceMemory, DeviceView, PinnedBuffer, check_backend, check_len};
 use crate::{Callback, Error, Rejected, Result, Stream, guard, runtime::acl, teardown::Kept};
 use ascendcl_sys as sys;
 use std::{
@@ -78,8 +78,10 @@ impl Stream {
         kind: sys::aclrtMemcpyKind,
     ) -> Result<Transfer<T>, Rejected<PinnedBuffer<T>>> {
         const OP: &str = "aclrtMemcpyAsync";
-        let fits =
-            check_len(OP, device.len(), pinned.len()).and_then(|()| self.check_memory(OP, device.context()));
+        let fits = check_len(OP, device.len(), pinned.len())
+            .and_then(|()| self.check_memory(OP, device.context()))
+            // Of any device, but page-locked by this backend.
+            .and_then(|()| check_backend(OP, self.context(), pinned.context()));
         if let Err(error) = fits {
             return Err(Rejected { error, returned: Some(pinned) });
         }
