@@ -1,7 +1,7 @@
 //! [`Device`]: one NPU, held open.
 
 use crate::{
-    Acl, Context, Result,
+    Acl, Context, Error, Result,
     context::{self, PrimaryContext},
     drop_hook,
     guard::{self, Disposal},
@@ -133,8 +133,9 @@ impl Device {
     /// Whether this device can reach the memory of `peer`.
     #[doc(alias = "aclrtDeviceCanAccessPeer")]
     pub fn can_access_peer(&self, peer: &Device) -> Result<bool> {
-        guard::check("aclrtDeviceCanAccessPeer")?;
-        if self.id() == peer.id() {
+        const OP: &str = "aclrtDeviceCanAccessPeer";
+        guard::check(OP)?;
+        if self.is_itself(OP, peer)? {
             return Ok(true);
         }
         let mut can = 0;
@@ -147,10 +148,11 @@ impl Device {
     /// Enabling it twice is fine.
     #[doc(alias = "aclrtDeviceEnablePeerAccess")]
     pub fn enable_peer_access(&self, peer: &Device) -> Result<()> {
-        if self.id() == peer.id() {
+        const OP: &str = "aclrtDeviceEnablePeerAccess";
+        if self.is_itself(OP, peer)? {
             return Ok(());
         }
-        let _bound = PrimaryContext::bind(&self.inner, "aclrtDeviceEnablePeerAccess")?;
+        let _bound = PrimaryContext::bind(&self.inner, OP)?;
         // SAFETY: plain integers; flags must be 0.
         unsafe { acl!(&*self.inner, aclrtDeviceEnablePeerAccess(peer.id(), 0)) }
     }
@@ -158,12 +160,28 @@ impl Device {
     /// Undoes [`Device::enable_peer_access`].
     #[doc(alias = "aclrtDeviceDisablePeerAccess")]
     pub fn disable_peer_access(&self, peer: &Device) -> Result<()> {
-        if self.id() == peer.id() {
+        const OP: &str = "aclrtDeviceDisablePeerAccess";
+        if self.is_itself(OP, peer)? {
             return Ok(());
         }
-        let _bound = PrimaryContext::bind(&self.inner, "aclrtDeviceDisablePeerAccess")?;
+        let _bound = PrimaryContext::bind(&self.inner, OP)?;
         // SAFETY: a plain integer.
         unsafe { acl!(&*self.inner, aclrtDeviceDisablePeerAccess(peer.id())) }
+    }
+
+    /// Whether `peer` is this device. Refuses devices of another backend, whose numbers mean other devices.
+    fn is_itself(&self, op: &'static str, peer: &Device) -> Result<bool> {
+        if Arc::ptr_eq(self.inner.acl.runtime(), peer.inner.acl.runtime()) {
+            return Ok(self.id() == peer.id());
+        }
+        Err(Error::Mismatch {
+            op,
+            what: format!(
+                "the devices belong to different backends ({} and {})",
+                self.acl().backend(),
+                peer.acl().backend()
+            ),
+        })
     }
 
     pub(crate) fn raw_primary(&self) -> sys::aclrtContext {
