@@ -113,6 +113,10 @@ impl<'a> Restore<'a> {
 
 impl Drop for Restore<'_> {
     fn drop(&mut self) {
+        // A guard that was alive when the process forked: its context is the parent's.
+        if guard::forked() {
+            return;
+        }
         let mut serial = 0;
         if !self.raw.is_null() {
             let now = current(self.acl).unwrap_or(ptr::null_mut());

@@ -276,6 +276,10 @@ impl<T> Future for Callback<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // The thread that would run the closure is the parent's: nobody would ever wake who waits here.
+        if guard::forked() {
+            return Poll::Ready(Err(Error::Forked { op: "Callback::poll" }));
+        }
         match self.ticket().poll_collect(context.waker()) {
             Some(outcome) => {
                 self.ticket = None;
