@@ -1,7 +1,7 @@
 //! [`Acl`]: AscendCL, loaded and initialised.
 
 use crate::{
-    Backend, BackendChoice, Device, Error, Result, backend, guard, reaper,
+    Backend, BackendChoice, Device, Error, Result, backend, callback, guard, reaper,
     runtime::{Runtime, Site, acl, recent_message},
 };
 use ascendcl_sys::{self as sys, AclApi};
@@ -14,13 +14,14 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The initialised backends of this process. A backend stays here, initialised, until [`Acl::finalize`].
 static RUNTIMES: Mutex<Vec<Arc<Runtime>>> = Mutex::new(Vec::new());
 
-/// How long [`Acl::finalize`] waits for streams that were dropped with work on them.
+/// How long [`Acl::finalize`] waits for callbacks, and for streams that were dropped with work on them.
 const FINALIZE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// AscendCL, loaded and initialised: where everything starts.
@@ -197,7 +198,8 @@ impl Acl {
         self.runtime.api
     }
 
-    /// Finalises ACL for the whole process. Waits up to ten seconds for streams that were dropped with work on them.
+    /// Finalises ACL for the whole process. Waits up to ten seconds for streams that were dropped with work on them, and for callbacks
+    /// whose closures own handles.
     ///
     /// Returns `false`, and does nothing, when ACL was already initialised by other code when this crate came: then that code
     /// finalises it. Afterwards ACL may be initialised again with the same configuration.
@@ -208,13 +210,23 @@ impl Acl {
     #[doc(alias = "aclFinalize")]
     pub fn finalize(self) -> Result<bool> {
         guard::check("aclFinalize")?;
-        let drained = reaper::drain(FINALIZE_PATIENCE);
-        let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
-        // The list has one, this handle has one; new ones come only from handles or, under the lock held here, from the list.
-        let others = Arc::strong_count(&self.runtime).saturating_sub(2);
-        if others > 0 || !drained {
-            return Err(Error::InUse { op: "aclFinalize", handles: others });
-        }
+        let start = Instant::now();
+        let mut runtimes = loop {
+            // Asked first: what the last closure owned is handed to the reaper before it counts as done.
+            let callbacks = callback::any_outstanding();
+            reaper::drain(FINALIZE_PATIENCE.saturating_sub(start.elapsed()));
+            let runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+            // The list has one, this handle has one; new ones come only from handles or, under the lock held here, from the list.
+            let others = Arc::strong_count(&self.runtime).saturating_sub(2);
+            if others == 0 {
+                break runtimes;
+            }
+            if !callbacks || start.elapsed() > FINALIZE_PATIENCE {
+                return Err(Error::InUse { op: "aclFinalize", handles: others });
+            }
+            drop(runtimes);
+            thread::sleep(Duration::from_millis(1));
+        };
         let owned = self.runtime.owns_init.load(Ordering::Relaxed);
         if owned {
             // SAFETY: no handle of this crate is left, so nothing of it can call ACL any more until it is initialised again.

@@ -9,17 +9,16 @@
 //! [`Context::enter`] binds once for many calls: inside it a call costs one comparison in thread-local storage.
 
 use crate::{
-    Acl, Device, Result,
+    Device, Result,
     callback::ReportThread,
-    device::DeviceInner,
+    current::{self, Identity, Restore},
     drop_hook,
     guard::{self, Disposal},
     reaper,
-    runtime::{Runtime, Site, acl, recent_message},
+    runtime::{Runtime, SendRaw, Site, acl, millis},
 };
 use ascendcl_sys as sys;
 use std::{
-    cell::Cell,
     fmt,
     marker::PhantomData,
     ptr,
@@ -52,113 +51,41 @@ pub struct Context {
 
 pub(crate) struct ContextInner {
     device: Device,
-    raw: sys::aclrtContext,
+    identity: Identity,
     owned: bool,
-    /// Never used again in this process, other than addresses.
-    serial: u64,
     report: Mutex<Option<Arc<ReportThread>>>,
 }
 
-// SAFETY: the only field that is not Send and Sync by itself is `raw`, a handle of the C library that this crate never
+// SAFETY: the only field that is not Send and Sync by itself has the raw handle of the C library, which this crate never
 // dereferences; a context may be current on many threads at once and destroyed on any (F§3).
 unsafe impl Send for ContextInner {}
 // SAFETY: as above.
 unsafe impl Sync for ContextInner {}
-
-thread_local! {
-    /// How many [`Entered`] guards this thread has.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// The serial of the context that is current, as far as this crate knows; 0 if it does not. Trusted only inside
-    /// [`Context::enter`], because other code may change what is current.
-    static CURRENT: Cell<u64> = const { Cell::new(0) };
-}
 
 fn next_serial() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// What is current in this thread; null if nothing is.
-fn current(acl: &impl Site) -> Result<sys::aclrtContext> {
-    let Some(get) = acl.api().aclrtGetCurrentContext else {
-        return Err(crate::Error::MissingSymbol { function: "aclrtGetCurrentContext" });
-    };
-    let mut raw = ptr::null_mut();
-    // SAFETY: a valid place for the answer.
-    if unsafe { get(&mut raw) } == 0 {
-        Ok(raw)
-    } else {
-        // No context is the usual answer of a fresh thread. Its text must not turn up in the next error.
-        recent_message(acl.api());
-        Ok(ptr::null_mut())
+impl Device {
+    /// Creates a context: streams, events and memory are made in it.
+    ///
+    /// What is current in the calling thread stays current.
+    #[doc(alias = "aclrtCreateContext")]
+    pub fn create_context(&self) -> Result<Context> {
+        Context::create(self)
     }
-}
 
-/// Puts back, when dropped, the context that was current when it was made. Where none was, what is current stays: ACL cannot set none.
-pub(crate) struct Restore<'a> {
-    acl: &'a Acl,
-    raw: sys::aclrtContext,
-    serial: u64,
-}
-
-impl<'a> Restore<'a> {
-    pub(crate) fn new(acl: &'a Acl) -> Self {
-        let raw = current(acl).unwrap_or(ptr::null_mut());
-        // Outside of all guards other code may have changed what is current since this crate last looked.
-        let entered = DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false);
-        let serial = if entered { CURRENT.try_with(Cell::get).unwrap_or(0) } else { 0 };
-        Restore { acl, raw, serial }
-    }
-}
-
-impl Drop for Restore<'_> {
-    fn drop(&mut self) {
-        // A guard that was alive when the process forked: its context is the parent's.
-        if guard::forked() {
-            return;
-        }
-        let mut serial = 0;
-        if !self.raw.is_null() {
-            let now = current(self.acl).unwrap_or(ptr::null_mut());
-            // SAFETY: `raw` was current a moment ago. If it was destroyed since, ACL refuses it and nothing is current.
-            if now == self.raw || unsafe { acl!(self.acl, aclrtSetCurrentContext(self.raw)) }.is_ok() {
-                serial = self.serial;
-            }
-        }
-        let _ = CURRENT.try_with(|current| current.set(serial));
-    }
-}
-
-/// Makes `raw` current, unless it is.
-fn bind(site: &impl Site, raw: sys::aclrtContext, serial: u64) -> Result<()> {
-    if current(site)? != raw {
-        // SAFETY: `raw` is alive: the caller holds the handle that owns it.
-        unsafe { acl!(site, aclrtSetCurrentContext(raw)) }?;
-    }
-    let _ = CURRENT.try_with(|current| current.set(serial));
-    Ok(())
-}
-
-/// A device's primary context, current until dropped.
-pub(crate) struct PrimaryContext<'a>(#[allow(dead_code, reason = "held for its destructor")] Restore<'a>);
-
-impl<'a> PrimaryContext<'a> {
-    pub(crate) fn bind(device: &'a DeviceInner, op: &'static str) -> Result<Self> {
-        guard::check(op)?;
-        let restore = Restore::new(device.acl());
-        bind(device, device.primary(), 0)?;
-        Ok(PrimaryContext(restore))
-    }
-}
-
-impl DeviceInner {
-    fn acl(&self) -> &Acl {
-        self.acl_handle()
+    /// The context that ACL made with the device, and that C code uses after `aclrtSetDevice`. Contexts of one's own are better
+    /// in programs with several threads; this one is for working together with such code.
+    #[doc(alias = "aclrtSetDevice")]
+    pub fn primary_context(&self) -> Context {
+        Context::new(self, self.raw_primary(), false)
     }
 }
 
 impl Context {
-    pub(crate) fn create(device: &Device) -> Result<Context> {
+    fn create(device: &Device) -> Result<Context> {
         guard::check("aclrtCreateContext")?;
         let restore = Restore::new(device.acl());
         let mut raw = ptr::null_mut();
@@ -168,18 +95,13 @@ impl Context {
         Ok(Context::new(device, raw, true))
     }
 
-    pub(crate) fn primary(device: &Device) -> Context {
-        Context::new(device, device.raw_primary(), false)
-    }
-
     fn new(device: &Device, raw: sys::aclrtContext, owned: bool) -> Context {
         let report = Mutex::new(None);
         Context {
             inner: Arc::new(ContextInner {
                 device: device.clone(),
-                raw,
+                identity: Identity { raw, serial: next_serial() },
                 owned,
-                serial: next_serial(),
                 report,
             }),
         }
@@ -197,7 +119,7 @@ impl Context {
 
     /// The C handle. It stays valid as long as this context does.
     pub fn as_raw(&self) -> sys::aclrtContext {
-        self.inner.raw
+        self.inner.identity.raw
     }
 
     /// The device.
@@ -229,8 +151,8 @@ impl Context {
     pub fn enter(&self) -> Result<Entered<'_>> {
         guard::check("aclrtSetCurrentContext")?;
         let restore = Restore::new(self.device().acl());
-        bind(&*self.inner, self.inner.raw, self.inner.serial)?;
-        DEPTH.set(DEPTH.get() + 1);
+        current::bind(&*self.inner, self.inner.identity)?;
+        current::enter();
         Ok(Entered { _restore: restore, _not_send: PhantomData })
     }
 
@@ -258,23 +180,34 @@ impl Context {
     #[inline]
     pub(crate) fn bind(&self, op: &'static str) -> Result<()> {
         guard::check(op)?;
-        if DEPTH.get() > 0 && CURRENT.get() == self.inner.serial {
+        if current::is_entered(self.inner.identity) {
             return Ok(());
         }
-        bind(&*self.inner, self.inner.raw, self.inner.serial)
+        current::bind(&*self.inner, self.inner.identity)
     }
 
     /// As [`Context::bind`], but always asks ACL: for calls that would quietly work in a wrong context.
     pub(crate) fn bind_checked(&self, op: &'static str) -> Result<()> {
         guard::check(op)?;
-        bind(&*self.inner, self.inner.raw, self.inner.serial)
+        current::bind(&*self.inner, self.inner.identity)
     }
 
     /// Runs a destructor's C call in this context, and puts back what was current.
     pub(crate) fn release(&self, action: impl FnOnce() -> Result<()>) {
         let _restore = Restore::new(self.device().acl());
-        if let Err(error) = bind(&*self.inner, self.inner.raw, self.inner.serial).and_then(|()| action()) {
-            drop_hook::report(&error);
+        drop_hook::report_failure(current::bind(&*self.inner, self.inner.identity).and_then(|()| action()));
+    }
+
+    /// Does what a destructor may do: releases something of this context at once, or later on another thread, or, in a forked
+    /// child, not at all.
+    pub(crate) fn dispose(&self, release: impl FnOnce(&Context) -> Result<()> + Send + 'static) {
+        match guard::disposal() {
+            Disposal::Now => self.release(|| release(self)),
+            Disposal::Later => {
+                let context = self.clone();
+                reaper::run_later(move || context.release(|| release(&context)));
+            }
+            Disposal::Never => {}
         }
     }
 
@@ -283,15 +216,15 @@ impl Context {
         let mut report = self.inner.report.lock().unwrap_or_else(PoisonError::into_inner);
         match &*report {
             Some(thread) => Ok(thread.clone()),
-            None => {
-                Ok(report.insert(Arc::new(ReportThread::start(self.runtime().api, self.inner.raw)?)).clone())
-            }
+            None => Ok(report
+                .insert(Arc::new(ReportThread::start(self.runtime().api, self.inner.identity.raw)?))
+                .clone()),
         }
     }
 
     /// Whether both are handles of one context.
     pub(crate) fn is(&self, other: &Context) -> bool {
-        self.inner.raw == other.inner.raw && self.device() == other.device()
+        self.inner.identity.raw == other.inner.identity.raw && self.device() == other.device()
     }
 }
 
@@ -306,7 +239,10 @@ impl Eq for Context {}
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("device", &self.device().id()).field("raw", &self.inner.raw).finish()
+        f.debug_struct("Context")
+            .field("device", &self.device().id())
+            .field("raw", &self.inner.identity.raw)
+            .finish()
     }
 }
 
@@ -349,7 +285,7 @@ pub struct Entered<'a> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
+        current::leave();
     }
 }
 
@@ -377,9 +313,7 @@ impl Ending {
             let _restore = Restore::new(self.device.acl());
             // SAFETY: `raw` came from aclrtCreateContext, or is owned by contract of `from_raw`; everything made in it held a clone
             // of the context, so it is gone, and this is the only destruction: nobody calls this again after true.
-            if let Err(error) = unsafe { acl!(&self.device, aclrtDestroyContext(self.raw.0)) } {
-                drop_hook::report(&error);
-            }
+            drop_hook::report_failure(unsafe { acl!(&self.device, aclrtDestroyContext(self.raw.get())) });
         }
         true
     }
@@ -403,23 +337,11 @@ impl Drop for ContextInner {
             std::mem::forget(report);
             return;
         }
-        let (device, raw) = (self.device.clone(), SendRaw(self.raw));
+        let (device, raw) = (self.device.clone(), SendRaw::new(self.identity.raw));
         let mut ending = Ending { device, raw, owned: self.owned, report };
         // A thread that is inside a callback may be the report thread.
         if !matches!(disposal, Disposal::Now) || !ending.end(REPORT_PATIENCE) {
             reaper::watch(ending);
         }
     }
-}
-
-/// A C handle on its way to another thread.
-pub(crate) struct SendRaw(pub(crate) *mut core::ffi::c_void);
-
-// SAFETY: handles of ACL may be used from any thread (F§3, F§4, F§5); this crate does not dereference them.
-unsafe impl Send for SendRaw {}
-
-/// A timeout as ACL's waits take it: whole milliseconds, rounded up, at least one (zero is an error there), at most what fits.
-pub(crate) fn millis(timeout: Duration) -> i32 {
-    let millis = timeout.as_nanos().div_ceil(1_000_000);
-    i32::try_from(millis).unwrap_or(i32::MAX).max(1)
 }

@@ -1,8 +1,8 @@
 //! [`Device`]: one NPU, held open.
 
 use crate::{
-    Acl, Context, Error, Result,
-    context::{self, PrimaryContext},
+    Acl, Error, Result,
+    current::{self, Identity, Restore},
     drop_hook,
     guard::{self, Disposal},
     reaper,
@@ -59,7 +59,7 @@ impl Device {
     pub(crate) fn open(acl: &Acl, id: i32) -> Result<Device> {
         guard::check("aclrtSetDevice")?;
         let site = Unopened { acl, id };
-        let restore = context::Restore::new(acl);
+        let restore = Restore::new(acl);
         // SAFETY: plain integer argument; a successful call is paired with one aclrtResetDevice in `DeviceInner::drop`.
         unsafe { acl!(&site, aclrtSetDevice(id)) }?;
         let mut primary = ptr::null_mut();
@@ -89,21 +89,6 @@ impl Device {
         self.inner.acl.soc_name()
     }
 
-    /// Creates a context: streams, events and memory are made in it.
-    ///
-    /// What is current in the calling thread stays current.
-    #[doc(alias = "aclrtCreateContext")]
-    pub fn create_context(&self) -> Result<Context> {
-        Context::create(self)
-    }
-
-    /// The context that ACL made with the device, and that C code uses after `aclrtSetDevice`. Contexts of one's own are better
-    /// in programs with several threads; this one is for working together with such code.
-    #[doc(alias = "aclrtSetDevice")]
-    pub fn primary_context(&self) -> Context {
-        Context::primary(self)
-    }
-
     /// How much memory there is, and how much of it is free.
     #[doc(alias = "aclrtGetMemInfo")]
     pub fn memory_info(&self) -> Result<MemoryInfo> {
@@ -116,16 +101,16 @@ impl Device {
 
     fn memory_info_of(&self, kind: sys::aclrtMemAttr) -> Result<MemoryInfo> {
         let (mut free, mut total) = (0, 0);
-        let _bound = PrimaryContext::bind(&self.inner, "aclrtGetMemInfo")?;
+        let _bound = self.inner.bind_primary("aclrtGetMemInfo")?;
         // SAFETY: two valid places for the answer; the device's primary context is current.
         unsafe { acl!(&*self.inner, aclrtGetMemInfo(kind, &mut free, &mut total)) }?;
         Ok(MemoryInfo { free, total })
     }
 
-    /// Waits for all work of the device's primary context. For one's own contexts there is [`Context::synchronize`].
+    /// Waits for all work of the device's primary context. For one's own contexts there is [`Context::synchronize`](crate::Context::synchronize).
     #[doc(alias = "aclrtSynchronizeDevice")]
     pub fn synchronize(&self) -> Result<()> {
-        let _bound = PrimaryContext::bind(&self.inner, "aclrtSynchronizeDevice")?;
+        let _bound = self.inner.bind_primary("aclrtSynchronizeDevice")?;
         // SAFETY: no arguments; the device's primary context is current.
         unsafe { acl!(&*self.inner, aclrtSynchronizeDevice()) }
     }
@@ -152,7 +137,7 @@ impl Device {
         if self.is_itself(OP, peer)? {
             return Ok(());
         }
-        let _bound = PrimaryContext::bind(&self.inner, OP)?;
+        let _bound = self.inner.bind_primary(OP)?;
         // SAFETY: plain integers; flags must be 0.
         unsafe { acl!(&*self.inner, aclrtDeviceEnablePeerAccess(peer.id(), 0)) }
     }
@@ -164,7 +149,7 @@ impl Device {
         if self.is_itself(OP, peer)? {
             return Ok(());
         }
-        let _bound = PrimaryContext::bind(&self.inner, OP)?;
+        let _bound = self.inner.bind_primary(OP)?;
         // SAFETY: a plain integer.
         unsafe { acl!(&*self.inner, aclrtDeviceDisablePeerAccess(peer.id())) }
     }
@@ -225,12 +210,12 @@ impl Site for Device {
 }
 
 impl DeviceInner {
-    pub(crate) fn acl_handle(&self) -> &Acl {
-        &self.acl
-    }
-
-    pub(crate) fn primary(&self) -> sys::aclrtContext {
-        self.primary
+    /// Makes the primary context current until the guard is dropped.
+    fn bind_primary(&self, op: &'static str) -> Result<Restore<'_>> {
+        guard::check(op)?;
+        let restore = Restore::new(&self.acl);
+        current::bind(self, Identity { raw: self.primary, serial: 0 })?;
+        Ok(restore)
     }
 }
 
@@ -251,12 +236,10 @@ impl Site for Unopened<'_> {
 }
 
 fn reset(acl: &Acl, id: i32) {
-    let _restore = context::Restore::new(acl);
+    let _restore = Restore::new(acl);
     // SAFETY: pairs the aclrtSetDevice of `Device::open`. Everything that was made on the device through this crate held a
     // clone of the device, so it is gone.
-    if let Err(error) = unsafe { acl!(&Unopened { acl, id }, aclrtResetDevice(id)) } {
-        drop_hook::report(&error);
-    }
+    drop_hook::report_failure(unsafe { acl!(&Unopened { acl, id }, aclrtResetDevice(id)) });
 }
 
 impl Drop for DeviceInner {

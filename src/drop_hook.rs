@@ -1,6 +1,6 @@
 //! Where failures in destructors are reported, which cannot return them.
 
-use crate::Error;
+use crate::{Error, Result};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
@@ -36,5 +36,12 @@ pub(crate) fn report(error: &Error) {
             }
         }
         None => log::error!("while releasing: {error}"),
+    }
+}
+
+/// Reports the error, if there is one.
+pub(crate) fn report_failure(result: Result<()>) {
+    if let Err(error) = result {
+        report(&error);
     }
 }

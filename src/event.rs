@@ -1,11 +1,8 @@
 //! [`Event`]: a point in a stream, for ordering, waiting and timing.
 
 use crate::{
-    Context, Device, Error, Result, Stream,
-    context::{SendRaw, millis},
-    guard::{self, Disposal},
-    reaper,
-    runtime::{Runtime, Site, acl},
+    Context, Device, Error, Result,
+    runtime::{Runtime, SendRaw, Site, acl, millis},
 };
 use ascendcl_sys as sys;
 use std::{
@@ -317,8 +314,8 @@ impl Event {
     }
 
     #[inline]
-    pub(crate) fn check_device(&self, op: &'static str, stream: &Stream) -> Result<()> {
-        if self.device() == stream.device() {
+    pub(crate) fn check_device(&self, op: &'static str, stream: &Device) -> Result<()> {
+        if self.device() == stream {
             return Ok(());
         }
         Err(Error::Mismatch {
@@ -327,13 +324,13 @@ impl Event {
                 "the event is of device {}, the stream of device {}; events order streams of one device, across devices the host \
                  has to wait",
                 self.device().id(),
-                stream.device().id()
+                stream.id()
             ),
         })
     }
 
     #[inline]
-    pub(crate) fn check_wait(&self, op: &'static str, stream: &Stream) -> Result<()> {
+    pub(crate) fn check_wait(&self, op: &'static str, stream: &Device) -> Result<()> {
         self.check_device(op, stream)?;
         let what = match self.inner.kind {
             EventKind::Plain if self.inner.recorded.load(Ordering::Acquire) => return Ok(()),
@@ -393,28 +390,15 @@ impl Site for Event {
     }
 }
 
-fn destroy(context: &Context, raw: sys::aclrtEvent) {
-    context.release(|| {
-        // SAFETY: no handle is left, so no call is using it, and this is the only destruction; queued records and waits stay valid (F§5).
-        unsafe { acl!(context, aclrtDestroyEvent(raw)) }
-    });
-}
-
 impl Drop for EventInner {
     fn drop(&mut self) {
-        if !self.owned {
-            return;
-        }
-        match guard::disposal() {
-            Disposal::Now => destroy(&self.context, self.raw),
-            Disposal::Later => {
-                let (context, raw) = (self.context.clone(), SendRaw(self.raw));
-                reaper::run_later(move || {
-                    let SendRaw(raw) = { raw };
-                    destroy(&context, raw);
-                });
-            }
-            Disposal::Never => {}
+        if self.owned {
+            let raw = SendRaw::new(self.raw);
+            self.context.dispose(move |context| {
+                // SAFETY: no handle is left, so no call is using it, and this is the only destruction; queued records and waits stay
+                // valid (F§5).
+                unsafe { acl!(context, aclrtDestroyEvent(raw.get())) }
+            });
         }
     }
 }

@@ -115,6 +115,8 @@ mod backend;
 #[cfg(not(loom))]
 mod context;
 #[cfg(not(loom))]
+mod current;
+#[cfg(not(loom))]
 mod device;
 #[cfg(not(loom))]
 mod drop_hook;

@@ -71,12 +71,14 @@ pub(crate) fn watch(pending: impl Pending + 'static) {
     send(Job::Watch(Box::new(pending)));
 }
 
-/// Waits until everything that was handed over is released. False when `timeout` is over first.
-pub(crate) fn drain(timeout: Duration) -> bool {
+/// Waits until everything that was handed over is released, or `timeout` is over.
+pub(crate) fn drain(timeout: Duration) {
     // Nothing was ever handed over: no reason to start the thread.
-    let Some(Some(reaper)) = REAPER.get() else { return true };
+    let Some(Some(reaper)) = REAPER.get() else { return };
     let (done, wait) = mpsc::channel();
-    reaper.send(Job::Drain(done)).is_err() || wait.recv_timeout(timeout).is_ok()
+    if reaper.send(Job::Drain(done)).is_ok() {
+        let _ = wait.recv_timeout(timeout);
+    }
 }
 
 fn run(jobs: &Receiver<Job>) {

@@ -2,7 +2,8 @@
 
 use crate::{AclCode, AclError, Backend, Error, Result};
 use ascendcl_sys::{AclApi, aclError};
-use std::{ffi::CStr, sync::atomic::AtomicBool};
+use core::ffi::c_void;
+use std::{ffi::CStr, sync::atomic::AtomicBool, time::Duration};
 
 /// Shared by every handle, directly or through its parents.
 pub(crate) struct Runtime {
@@ -77,3 +78,27 @@ macro_rules! acl {
     }};
 }
 pub(crate) use acl;
+
+/// A C handle or address on its way to another thread.
+#[derive(Clone, Copy)]
+pub(crate) struct SendRaw(*mut c_void);
+
+// SAFETY: handles of ACL may be used from any thread (F§3, F§4, F§5), and so may addresses; this crate does not dereference them.
+unsafe impl Send for SendRaw {}
+
+impl SendRaw {
+    pub(crate) fn new(raw: *mut c_void) -> Self {
+        SendRaw(raw)
+    }
+
+    /// Takes the whole value, so that a closure captures it and not the pointer inside.
+    pub(crate) fn get(self) -> *mut c_void {
+        self.0
+    }
+}
+
+/// A timeout as ACL's waits take it: whole milliseconds, rounded up, at least one (zero is an error there), at most what fits.
+pub(crate) fn millis(timeout: Duration) -> i32 {
+    let millis = timeout.as_nanos().div_ceil(1_000_000);
+    i32::try_from(millis).unwrap_or(i32::MAX).max(1)
+}

@@ -3,13 +3,11 @@
 use crate::{
     Context, Device, Error, ErrorKind, Event, Result,
     callback::StreamCallbacks,
-    context::millis,
-    drop_hook,
     event::EventKind,
     guard::{self, Disposal},
     reaper,
     retire::RetireQueue,
-    runtime::{Runtime, Site, acl},
+    runtime::{Runtime, Site, acl, millis},
     teardown::{Completion, Kept, Teardown, query},
 };
 use ascendcl_sys as sys;
@@ -256,7 +254,7 @@ impl Stream {
     #[doc(alias = "aclrtRecordEvent")]
     pub fn record(&self, event: &Event) -> Result<()> {
         const OP: &str = "aclrtRecordEvent";
-        event.check_device(OP, self)?;
+        event.check_device(OP, self.device())?;
         self.enqueue(OP, |raw| {
             // SAFETY: both are alive as long as their handles; ACL lets an event be destroyed while a record is queued (F§5).
             unsafe { acl!(self, aclrtRecordEvent(event.as_raw(), raw)) }
@@ -277,7 +275,7 @@ impl Stream {
     #[doc(alias = "aclrtStreamWaitEvent")]
     pub fn wait(&self, event: &Event) -> Result<()> {
         const OP: &str = "aclrtStreamWaitEvent";
-        event.check_wait(OP, self)?;
+        event.check_wait(OP, self.device())?;
         self.enqueue(OP, |raw| {
             // SAFETY: as in `record`.
             unsafe { acl!(self, aclrtStreamWaitEvent(raw, event.as_raw())) }
@@ -290,7 +288,7 @@ impl Stream {
     #[doc(alias = "aclrtStreamWaitEventWithTimeout")]
     pub fn wait_timeout(&self, event: &Event, timeout: Duration) -> Result<()> {
         const OP: &str = "aclrtStreamWaitEventWithTimeout";
-        event.check_wait(OP, self)?;
+        event.check_wait(OP, self.device())?;
         // Zero would be for ever.
         let seconds = timeout.as_secs().saturating_add(u64::from(timeout.subsec_nanos() > 0));
         let seconds = i32::try_from(seconds).unwrap_or(i32::MAX).max(1);
@@ -313,7 +311,7 @@ impl Stream {
     #[doc(alias = "aclrtResetEvent")]
     pub fn reset(&self, event: &Event) -> Result<()> {
         const OP: &str = "aclrtResetEvent";
-        event.check_device(OP, self)?;
+        event.check_device(OP, self.device())?;
         match event.kind() {
             EventKind::Flags(flags) if flags.contains(crate::EventFlags::SYNC) => {}
             _ => {
@@ -402,17 +400,14 @@ impl Stream {
     pub(crate) fn callbacks(&self) -> Result<&Arc<StreamCallbacks>> {
         self.inner.check_poison("aclrtLaunchCallback")?;
         self.inner.context.bind("aclrtLaunchCallback")?;
-        self.inner.callbacks.get_or_try_init(|| StreamCallbacks::subscribe(self))
+        self.inner.callbacks.get_or_try_init(|| {
+            StreamCallbacks::subscribe(self.context(), self.inner.raw, &self.inner.passed)
+        })
     }
 
     /// How many operations were enqueued by now: all of them are in the stream.
     pub(crate) fn issued(&self) -> u64 {
         self.inner.issued.load(Ordering::Acquire)
-    }
-
-    /// How many operations are known to be done.
-    pub(crate) fn passed(&self) -> &Arc<AtomicU64> {
-        &self.inner.passed
     }
 
     pub(crate) fn inner(&self) -> &Arc<StreamInner> {
@@ -495,12 +490,5 @@ impl Site for Stream {
 
     fn device_id(&self) -> Option<i32> {
         self.inner.context.device_id()
-    }
-}
-
-/// Reports an error that a destructor met.
-pub(crate) fn report(result: Result<()>) {
-    if let Err(error) = result {
-        drop_hook::report(&error);
     }
 }

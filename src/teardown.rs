@@ -3,14 +3,13 @@
 use crate::{
     Context, Event, Result,
     callback::StreamCallbacks,
-    memory::{DeviceMemory, PinnedMemory},
-    model::{DatasetInner, ModelInner},
     reaper::Pending,
     retire::RetireQueue,
     runtime::{Site, acl},
 };
 use ascendcl_sys as sys;
 use std::{
+    any::Any,
     mem,
     sync::{
         Arc,
@@ -19,14 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Something that an operation uses.
-#[allow(dead_code, reason = "held for its destructor")]
-pub(crate) enum Kept {
-    Device(Arc<DeviceMemory>),
-    Pinned(PinnedMemory),
-    Model(Arc<ModelInner>),
-    Dataset(Arc<DatasetInner>),
-}
+/// Something that an operation uses, held for its destructor.
+pub(crate) type Kept = Arc<dyn Any + Send + Sync>;
 
 /// How long an idle stream waits for callbacks that it did not wait for itself ([`CallbackMode::NonBlocking`]).
 ///

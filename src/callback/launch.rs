@@ -1,27 +1,17 @@
 //! Putting closures into streams, and getting back what they return.
 
 use super::{
-    ReportThread,
     outcome::{Job, Outcome, Task, Ticket},
-    registry::{Key, Registry},
+    subscription::trampoline,
 };
-use crate::{
-    Error, Rejected, Result, Stream,
-    guard::{self, InCallback},
-    runtime::acl,
-};
+use crate::{Error, Rejected, Result, Stream, guard, runtime::acl};
 use ascendcl_sys as sys;
 use core::ffi::c_void;
-use once_cell::sync::Lazy;
 use std::{
     fmt,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -37,95 +27,6 @@ pub enum CallbackMode {
     /// The stream goes on at once. The Ascend 310 does not have this.
     #[doc(alias = "ACL_CALLBACK_NO_BLOCK")]
     NonBlocking,
-}
-
-/// A closure that waits for its turn.
-struct Entry {
-    task: Arc<dyn Task>,
-    owner: Arc<StreamCallbacks>,
-    /// How many operations of the stream are done when it runs.
-    behind: u64,
-}
-
-/// All closures that wait, of all streams and backends.
-static REGISTRY: Lazy<Registry<Entry>> = Lazy::new(Registry::new);
-
-/// The callbacks of one stream.
-pub(crate) struct StreamCallbacks {
-    thread: Arc<ReportThread>,
-    outstanding: AtomicUsize,
-    /// How many operations of the stream are known to be done.
-    passed: Arc<AtomicU64>,
-}
-
-impl StreamCallbacks {
-    /// Binds the stream to the report thread of its context.
-    pub(crate) fn subscribe(stream: &Stream) -> Result<Arc<Self>> {
-        let thread = stream.context().report_thread()?;
-        stream.context().bind("aclrtSubscribeReport")?;
-        // SAFETY: the stream is alive, and so is the thread, until the context goes, which is after the stream.
-        unsafe { acl!(stream, aclrtSubscribeReport(thread.id(), stream.as_raw())) }?;
-        let passed = stream.passed().clone();
-        Ok(Arc::new(StreamCallbacks { thread, outstanding: AtomicUsize::new(0), passed }))
-    }
-
-    pub(crate) fn thread_id(&self) -> u64 {
-        self.thread.id()
-    }
-
-    /// How many closures have neither run nor been dropped.
-    pub(crate) fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Acquire)
-    }
-
-    /// The stream is gone: drops every closure that has not run.
-    pub(crate) fn abandon(self: &Arc<Self>) {
-        // What the closures captured, and who waits for them, finds the same as if they had run: no calls into ACL, no waiting for
-        // other callbacks. This may be the thread that those would wait for.
-        let _inside = InCallback::enter();
-        for Entry { task, owner, .. } in REGISTRY.take_all(|entry| Arc::ptr_eq(&entry.owner, self)) {
-            task.abandon();
-            owner.end();
-        }
-    }
-
-    fn begin(&self) {
-        self.outstanding.fetch_add(1, Ordering::Relaxed);
-        self.thread.mailbox().begin();
-    }
-
-    fn end(&self) {
-        self.thread.mailbox().end();
-        self.outstanding.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// What ACL calls, on the report thread. `key` is any number.
-extern "C" fn trampoline(key: *mut c_void) {
-    /// Counts the callback as done, also if something panics.
-    struct End(Arc<StreamCallbacks>);
-    impl Drop for End {
-        fn drop(&mut self) {
-            self.0.end();
-        }
-    }
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        // A key that is delivered twice, or late, finds nothing.
-        let entry = REGISTRY.take(Key::from_bits(key as usize as u64));
-        let Some(Entry { task, owner, behind }) = entry else { return };
-        // The stream has got here, so the copies before it are done: their transfers can be waited for in the closure.
-        owner.passed.fetch_max(behind, Ordering::AcqRel);
-        let _end = End(owner);
-        let _inside = InCallback::enter();
-        task.run();
-        // If nobody waits, what the closure returned is dropped here, inside the callback: handles among it are released later.
-        drop(task);
-    }));
-    if let Err(payload) = result {
-        log::error!("what a callback returned panicked when it was dropped");
-        // Dropping a panic's payload may panic again, and must not unwind into C.
-        std::mem::forget(payload);
-    }
 }
 
 impl Stream {
@@ -185,9 +86,7 @@ impl Stream {
             CallbackMode::NonBlocking => sys::ACL_CALLBACK_NO_BLOCK,
         };
         let job = Arc::new(Job::new(closure));
-        owner.begin();
-        let entry = Entry { task: job.clone(), owner: owner.clone(), behind: self.issued() };
-        let key = REGISTRY.insert(entry);
+        let key = owner.register(job.clone(), self.issued());
         let launched = self.enqueue("aclrtLaunchCallback", |raw| {
             // SAFETY: `trampoline` takes any user data and does not unwind; the key is a number, not a pointer, so it cannot
             // dangle; the stream is alive.
@@ -205,10 +104,8 @@ impl Stream {
                 job.abandon();
                 // If so, a blocking callback holds up its stream until its report is processed: the entry stays, for the report or
                 // for the end of the stream. After a refusal there is none to wait for.
-                if error.is_refusal()
-                    && let Some(Entry { owner, .. }) = REGISTRY.take(key)
-                {
-                    owner.end();
+                if error.is_refusal() {
+                    owner.withdraw(key);
                 }
                 Err(error)
             }

@@ -14,11 +14,13 @@ mod registry;
 mod worker;
 
 #[cfg(not(loom))]
-pub(crate) use launch::StreamCallbacks;
-#[cfg(not(loom))]
 pub use launch::{Callback, CallbackMode};
+#[cfg(not(loom))]
+pub(crate) use subscription::{StreamCallbacks, any_outstanding};
 #[cfg(not(loom))]
 pub(crate) use worker::ReportThread;
 
 #[cfg(not(loom))]
 mod launch;
+#[cfg(not(loom))]
+mod subscription;

@@ -4,7 +4,10 @@
 //! in its [`Mailbox`].
 
 use super::mailbox::{Mailbox, Next};
-use crate::{AclCode, AclError, Error, Result, context::SendRaw, runtime::recent_message};
+use crate::{
+    AclCode, AclError, Error, Result,
+    runtime::{SendRaw, recent_message},
+};
 use ascendcl_sys::{self as sys, AclApi, aclError};
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -36,14 +39,13 @@ impl ReportThread {
         }
         let mailbox = Arc::new(Mailbox::new());
         let (ready, started) = mpsc::channel();
-        let context = SendRaw(context);
+        let context = SendRaw::new(context);
         let join = thread::Builder::new()
             .name("ascendcl-report".into())
             .spawn({
                 let mailbox = mailbox.clone();
                 move || {
-                    let SendRaw(context) = { context };
-                    let entered = enter(api, context);
+                    let entered = enter(api, context.get());
                     let go = entered.is_ok();
                     // SAFETY: the function takes nothing and cannot fail.
                     let id = unsafe { libc::pthread_self() };

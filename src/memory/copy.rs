@@ -185,7 +185,7 @@ impl Stream {
         });
         self.keep_unless_refused(
             result,
-            || [from.memory(), to.memory()].map(|m| Kept::Device(m.clone())),
+            || [from.memory().clone() as Kept, to.memory().clone()],
             to.byte_len(),
         )
     }
@@ -213,7 +213,7 @@ impl Stream {
                 )
             }
         });
-        self.keep_unless_refused(result, || [Kept::Device(memory.memory().clone())], memory.byte_len())
+        self.keep_unless_refused(result, || [memory.memory().clone() as Kept], memory.byte_len())
     }
 
     /// Keeps what an operation uses, unless it was certainly not submitted.

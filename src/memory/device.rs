@@ -6,10 +6,7 @@
 use super::{DeviceCopy, byte_len};
 use crate::{
     Context, Error, Result,
-    context::SendRaw,
-    guard::{self, Disposal},
-    reaper,
-    runtime::acl,
+    runtime::{SendRaw, acl},
 };
 use ascendcl_sys as sys;
 use core::ffi::c_void;
@@ -88,28 +85,14 @@ impl DeviceMemory {
     }
 }
 
-fn free(context: &Context, ptr: *mut c_void) {
-    context.release(|| {
-        // SAFETY: `ptr` came from aclrtMalloc. No owner is left, and streams are owners until they have passed what uses it.
-        unsafe { acl!(context, aclrtFree(ptr)) }
-    });
-}
-
 impl Drop for DeviceMemory {
     fn drop(&mut self) {
-        if self.ptr.is_null() || !self.owned {
-            return;
-        }
-        match guard::disposal() {
-            Disposal::Now => free(&self.context, self.ptr),
-            Disposal::Later => {
-                let (context, ptr) = (self.context.clone(), SendRaw(self.ptr));
-                reaper::run_later(move || {
-                    let SendRaw(ptr) = { ptr };
-                    free(&context, ptr);
-                });
-            }
-            Disposal::Never => {}
+        if !self.ptr.is_null() && self.owned {
+            let ptr = SendRaw::new(self.ptr);
+            self.context.dispose(move |context| {
+                // SAFETY: `ptr` came from aclrtMalloc. No owner is left, and streams are owners until they have passed what uses it.
+                unsafe { acl!(context, aclrtFree(ptr.get())) }
+            });
         }
     }
 }

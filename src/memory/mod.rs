@@ -11,8 +11,7 @@ pub use pinned::PinnedBuffer;
 pub use pod::DeviceCopy;
 pub use transfer::Transfer;
 
-pub(crate) use device::DeviceMemory;
-pub(crate) use pinned::PinnedMemory;
+use device::DeviceMemory;
 
 use crate::{Context, Error, Result};
 use std::sync::Arc;

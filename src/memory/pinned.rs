@@ -3,10 +3,7 @@
 use super::{DeviceCopy, byte_len};
 use crate::{
     Context, Error, Result,
-    context::SendRaw,
-    guard::{self, Disposal},
-    reaper,
-    runtime::acl,
+    runtime::{SendRaw, acl},
 };
 use core::ffi::c_void;
 use std::{
@@ -15,6 +12,7 @@ use std::{
     ops::{Deref, DerefMut},
     ptr::{self, NonNull},
     slice,
+    sync::Arc,
 };
 
 /// A page-locked allocation of the host.
@@ -29,28 +27,14 @@ unsafe impl Send for PinnedMemory {}
 // SAFETY: a shared reference gives nothing but the address.
 unsafe impl Sync for PinnedMemory {}
 
-fn free(context: &Context, ptr: *mut c_void) {
-    context.release(|| {
-        // SAFETY: `ptr` came from aclrtMallocHost and has this one owner; while a stream uses it, the stream is the owner.
-        unsafe { acl!(context, aclrtFreeHost(ptr)) }
-    });
-}
-
 impl Drop for PinnedMemory {
     fn drop(&mut self) {
-        if self.ptr.is_null() {
-            return;
-        }
-        match guard::disposal() {
-            Disposal::Now => free(&self.context, self.ptr),
-            Disposal::Later => {
-                let (context, ptr) = (self.context.clone(), SendRaw(self.ptr));
-                reaper::run_later(move || {
-                    let SendRaw(ptr) = { ptr };
-                    free(&context, ptr);
-                });
-            }
-            Disposal::Never => {}
+        if !self.ptr.is_null() {
+            let ptr = SendRaw::new(self.ptr);
+            self.context.dispose(move |context| {
+                // SAFETY: `ptr` came from aclrtMallocHost. No owner is left: neither a buffer nor a stream that uses it.
+                unsafe { acl!(context, aclrtFreeHost(ptr.get())) }
+            });
         }
     }
 }
@@ -69,7 +53,8 @@ impl Drop for PinnedMemory {
 /// # }
 /// ```
 pub struct PinnedBuffer<T: DeviceCopy> {
-    memory: PinnedMemory,
+    /// A stream becomes its owner when it still uses it after the buffer is gone.
+    memory: Arc<PinnedMemory>,
     len: usize,
     of: PhantomData<T>,
 }
@@ -100,7 +85,7 @@ impl Context {
                 format!("ACL gave memory that is not aligned to the {} bytes of the type", align_of::<T>());
             return Err(Error::Mismatch { op: OP, what });
         }
-        Ok(PinnedBuffer { memory, len, of: PhantomData })
+        Ok(PinnedBuffer { memory: Arc::new(memory), len, of: PhantomData })
     }
 
     /// Allocates page-locked host memory and copies `values` into it.
@@ -122,7 +107,7 @@ impl<T: DeviceCopy> PinnedBuffer<T> {
         self.memory.ptr
     }
 
-    pub(crate) fn into_memory(self) -> PinnedMemory {
+    pub(crate) fn into_memory(self) -> Arc<PinnedMemory> {
         self.memory
     }
 

@@ -111,7 +111,7 @@ impl Stream {
                 }
                 // It may be running all the same: the stream keeps both sides.
                 Err(error) => {
-                    let owners = [Kept::Pinned(pinned.into_memory()), Kept::Device(transfer.device.clone())];
+                    let owners = [pinned.into_memory() as Kept, transfer.device.clone()];
                     self.keep(owners, bytes);
                     return Err(Rejected { error, returned: None });
                 }
@@ -206,7 +206,7 @@ impl<T: DeviceCopy> Drop for Transfer<T> {
         // In a forked child the memory belongs to the parent, and the queue's lock may be held for ever.
         if !self.is_known_done() && !guard::forked() {
             let bytes = mem::size_of_val(&*pinned);
-            self.stream.keep([Kept::Pinned(pinned.into_memory()), Kept::Device(self.device.clone())], bytes);
+            self.stream.keep([pinned.into_memory() as Kept, self.device.clone()], bytes);
         }
     }
 }

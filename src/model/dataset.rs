@@ -2,8 +2,6 @@
 
 use crate::{
     Context, DeviceView, Error, Result,
-    guard::{self, Disposal},
-    reaper,
     runtime::{Site, acl},
 };
 use ascendcl_sys as sys;
@@ -33,7 +31,7 @@ pub struct Dataset {
     inner: Arc<DatasetInner>,
 }
 
-pub(crate) struct DatasetInner {
+pub(super) struct DatasetInner {
     context: Context,
     raw: RawDataset,
     buffers: Vec<DeviceView<u8>>,
@@ -135,7 +133,7 @@ impl Dataset {
         self.inner.raw.dataset
     }
 
-    pub(crate) fn inner(&self) -> &Arc<DatasetInner> {
+    pub(super) fn inner(&self) -> &Arc<DatasetInner> {
         &self.inner
     }
 }
@@ -146,33 +144,27 @@ impl fmt::Debug for Dataset {
     }
 }
 
-fn destroy(context: &Context, raw: RawDataset) {
-    context.release(|| {
+impl Drop for DatasetInner {
+    fn drop(&mut self) {
+        let (dataset, buffers) = (self.raw.dataset, std::mem::take(&mut self.raw.buffers));
+        let (raw, memory) = (RawDataset { dataset, buffers }, std::mem::take(&mut self.buffers));
+        self.context.dispose(move |context| {
+            let result = raw.destroy(context);
+            // Behind the dataset that describes it.
+            drop(memory);
+            result
+        });
+    }
+}
+
+impl RawDataset {
+    fn destroy(self, context: &Context) -> Result<()> {
         // SAFETY: no handle is left, and no stream uses the dataset any more: streams are owners. Destroyed once.
-        let mut result = unsafe { acl!(context, aclmdlDestroyDataset(raw.dataset)) };
-        for buffer in raw.buffers {
+        let mut result = unsafe { acl!(context, aclmdlDestroyDataset(self.dataset)) };
+        for buffer in self.buffers {
             // SAFETY: as above; destroying the dataset left its buffers alone.
             result = result.and(unsafe { acl!(context, aclDestroyDataBuffer(buffer)) });
         }
         result
-    });
-}
-
-impl Drop for DatasetInner {
-    fn drop(&mut self) {
-        let buffers = std::mem::take(&mut self.raw.buffers);
-        let raw = RawDataset { dataset: self.raw.dataset, buffers };
-        match guard::disposal() {
-            Disposal::Now => destroy(&self.context, raw),
-            Disposal::Later => {
-                // The memory goes to the reaper too, behind the dataset that describes it.
-                let (context, memory) = (self.context.clone(), std::mem::take(&mut self.buffers));
-                reaper::run_later(move || {
-                    destroy(&context, raw);
-                    drop(memory);
-                });
-            }
-            Disposal::Never => {}
-        }
     }
 }

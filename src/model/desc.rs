@@ -136,7 +136,7 @@ struct RawDesc<'a> {
 impl Drop for RawDesc<'_> {
     fn drop(&mut self) {
         // SAFETY: made by aclmdlCreateDesc, destroyed here only; everything read from it was copied.
-        crate::stream::report(unsafe { acl!(self.context, aclmdlDestroyDesc(self.raw)) });
+        crate::drop_hook::report_failure(unsafe { acl!(self.context, aclmdlDestroyDesc(self.raw)) });
     }
 }
 

@@ -6,15 +6,8 @@ mod desc;
 pub use dataset::Dataset;
 pub use desc::{DataType, Format, ModelDesc, TensorDesc};
 
-pub(crate) use dataset::DatasetInner;
-
 use crate::{
-    Context, Error, Event, Result, Stream,
-    guard::{self, Disposal},
-    reaper,
-    runtime::acl,
-    stream::StreamInner,
-    teardown::Kept,
+    Context, Error, Event, Result, Stream, guard, runtime::acl, stream::StreamInner, teardown::Kept,
 };
 use std::{
     ffi::CString,
@@ -209,13 +202,7 @@ impl Model {
                 *last = Some(LastUse { stream: Arc::downgrade(inner), gone: inner.gone().clone() });
             }
         }
-        let owners = || {
-            [
-                Kept::Model(self.inner.clone()),
-                Kept::Dataset(inputs.inner().clone()),
-                Kept::Dataset(outputs.inner().clone()),
-            ]
-        };
+        let owners = || [self.inner.clone() as Kept, inputs.inner().clone(), outputs.inner().clone()];
         stream.keep_unless_refused(result, owners, 0)
     }
 
@@ -282,23 +269,13 @@ fn check_side(side: &str, tensors: &[TensorDesc], dataset: &Dataset) -> Result<(
     Ok(())
 }
 
-fn unload(context: &Context, id: u32) {
-    context.release(|| {
-        // SAFETY: loaded once, unloaded once; no handle is left, and no stream runs it any more: streams are owners.
-        unsafe { acl!(context, aclmdlUnload(id)) }
-    });
-}
-
 impl Drop for ModelInner {
     fn drop(&mut self) {
-        match guard::disposal() {
-            Disposal::Now => unload(&self.context, self.id),
-            Disposal::Later => {
-                let (context, id) = (self.context.clone(), self.id);
-                reaper::run_later(move || unload(&context, id));
-            }
-            Disposal::Never => {}
-        }
+        let id = self.id;
+        self.context.dispose(move |context| {
+            // SAFETY: loaded once, unloaded once; no handle is left, and no stream runs it any more: streams are owners.
+            unsafe { acl!(context, aclmdlUnload(id)) }
+        });
     }
 }
 

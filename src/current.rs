@@ -1,0 +1,104 @@
+//! The current context of a thread: asking, setting, putting back.
+//!
+//! ACL keeps one per thread, and almost every call works in it. It is asked for each time, because other code may change it
+//! behind this crate's back; only inside [`Context::enter`](crate::Context::enter) is it remembered, by the serial number of the context.
+
+use crate::{
+    Acl, Error, Result, guard,
+    runtime::{Site, acl, recent_message},
+};
+use ascendcl_sys as sys;
+use std::{cell::Cell, ptr};
+
+thread_local! {
+    /// How many [`Entered`] guards this thread has.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The serial of the context that is current, as far as this crate knows; 0 if it does not. Trusted only inside
+    /// [`Context::enter`](crate::Context::enter), because other code may change what is current.
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A context as a thread knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Identity {
+    pub(crate) raw: sys::aclrtContext,
+    /// Unlike addresses, never used again in this process. 0 is not remembered.
+    pub(crate) serial: u64,
+}
+
+/// What is current in this thread; null if nothing is.
+fn current(acl: &impl Site) -> Result<sys::aclrtContext> {
+    let Some(get) = acl.api().aclrtGetCurrentContext else {
+        return Err(Error::MissingSymbol { function: "aclrtGetCurrentContext" });
+    };
+    let mut raw = ptr::null_mut();
+    // SAFETY: a valid place for the answer.
+    if unsafe { get(&mut raw) } == 0 {
+        Ok(raw)
+    } else {
+        // No context is the usual answer of a fresh thread. Its text must not turn up in the next error.
+        recent_message(acl.api());
+        Ok(ptr::null_mut())
+    }
+}
+
+/// Puts back, when dropped, the context that was current when it was made. Where none was, what is current stays: ACL cannot set none.
+pub(crate) struct Restore<'a> {
+    acl: &'a Acl,
+    raw: sys::aclrtContext,
+    serial: u64,
+}
+
+impl<'a> Restore<'a> {
+    pub(crate) fn new(acl: &'a Acl) -> Self {
+        let raw = current(acl).unwrap_or(ptr::null_mut());
+        // Outside of all guards other code may have changed what is current since this crate last looked.
+        let entered = DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false);
+        let serial = if entered { CURRENT.try_with(Cell::get).unwrap_or(0) } else { 0 };
+        Restore { acl, raw, serial }
+    }
+}
+
+impl Drop for Restore<'_> {
+    fn drop(&mut self) {
+        // A guard that was alive when the process forked: its context is the parent's.
+        if guard::forked() {
+            return;
+        }
+        let mut serial = 0;
+        if !self.raw.is_null() {
+            let now = current(self.acl).unwrap_or(ptr::null_mut());
+            // SAFETY: `raw` was current a moment ago. If it was destroyed since, ACL refuses it and nothing is current.
+            if now == self.raw || unsafe { acl!(self.acl, aclrtSetCurrentContext(self.raw)) }.is_ok() {
+                serial = self.serial;
+            }
+        }
+        let _ = CURRENT.try_with(|current| current.set(serial));
+    }
+}
+
+/// Makes a context current, unless it is.
+pub(crate) fn bind(site: &impl Site, context: Identity) -> Result<()> {
+    if current(site)? != context.raw {
+        // SAFETY: the context is alive: the caller holds the handle that owns it.
+        unsafe { acl!(site, aclrtSetCurrentContext(context.raw)) }?;
+    }
+    let _ = CURRENT.try_with(|current| current.set(context.serial));
+    Ok(())
+}
+
+/// Whether this thread is inside a guard and known to be in that context.
+#[inline]
+pub(crate) fn is_entered(context: Identity) -> bool {
+    DEPTH.get() > 0 && CURRENT.get() == context.serial
+}
+
+/// One more guard in this thread.
+pub(crate) fn enter() {
+    DEPTH.set(DEPTH.get() + 1);
+}
+
+/// One guard less.
+pub(crate) fn leave() {
+    let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_sub(1)));
+}
