@@ -156,7 +156,7 @@ backend_test! {
                 scope.spawn(move || {
                     for round in 0..1000 {
                         let ran = ran.clone();
-                        let _ = stream.launch_callback(move || ran.lock().unwrap()[number * 1000 + round] += 1).unwrap();
+                        drop(stream.launch_callback(move || ran.lock().unwrap()[number * 1000 + round] += 1).unwrap());
                     }
                 });
             }

@@ -106,12 +106,14 @@ backend_test! {
         let context = acl.device(0)?.create_context()?;
         for _ in 0..10 {
             thread::scope(|scope| {
-                scope.spawn(|| {
+                let thread = scope.spawn(|| {
                     let (stream, event) = (context.create_stream().unwrap(), context.create_event().unwrap());
                     stream.record(&event).unwrap();
-                    let _ = stream.launch_callback(|| ()).unwrap();
+                    drop(stream.launch_callback(|| ()).unwrap());
                     KEPT.with_borrow_mut(|kept| kept.push((stream, event)));
                 });
+                // The end of the scope would not wait for what the thread keeps.
+                thread.join().unwrap();
             });
         }
         // Also those of the report thread, which ends with its context.

@@ -30,7 +30,7 @@ backend_test! {
             // What comes later must not reach the copy.
             stream.memset(&a, 255)?;
             let log = log.clone();
-            let _ = stream.launch_callback(move || log.lock().unwrap().push(round))?;
+            drop(stream.launch_callback(move || log.lock().unwrap().push(round))?);
             if round % 10 == 9 {
                 stream.synchronize()?;
                 assert_eq!(b.to_vec()?, [round; 256]);
@@ -60,7 +60,7 @@ backend_test! {
                     streams[who].reset(&turns[who])?;
                 }
                 let log = log.clone();
-                let _ = streams[who].launch_callback(move || log.lock().unwrap().push((round, who)))?;
+                drop(streams[who].launch_callback(move || log.lock().unwrap().push((round, who)))?);
                 streams[who].record(&turns[1 - who])?;
             }
         }
@@ -118,13 +118,13 @@ backend_test! {
         let ran = Arc::new(AtomicUsize::new(0));
         for _ in 0..50 {
             let ran = ran.clone();
-            let _ = stream.launch_callback(move || ran.fetch_add(1, Ordering::SeqCst))?;
+            drop(stream.launch_callback(move || ran.fetch_add(1, Ordering::SeqCst))?);
         }
         stream.synchronize()?;
         assert_eq!(ran.load(Ordering::SeqCst), 50);
         for _ in 0..50 {
             let ran = ran.clone();
-            let _ = context.create_stream()?.launch_callback(move || ran.fetch_add(1, Ordering::SeqCst))?;
+            drop(context.create_stream()?.launch_callback(move || ran.fetch_add(1, Ordering::SeqCst))?);
         }
         context.synchronize()?;
     }
@@ -247,7 +247,7 @@ backend_test! {
                 let stream = context.create_stream()?;
                 gate.also(&stream)?;
                 let ran = ran.clone();
-                let _ = stream.launch_callback(move || ran.fetch_add(1, Ordering::SeqCst))?;
+                drop(stream.launch_callback(move || ran.fetch_add(1, Ordering::SeqCst))?);
                 streams.push(stream);
             }
             gates.push(gate);
