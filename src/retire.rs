@@ -62,18 +62,22 @@ impl<K, F> RetireQueue<K, F> {
         }
     }
 
-    /// Keeps `owners` until the stream has passed the operation, which has been enqueued already. True, once a batch, when the
-    /// queue wants to be looked after: by [`poll`](Self::poll), then [`fence`](Self::fence).
-    pub(crate) fn keep(&self, owners: impl IntoIterator<Item = K>, bytes: usize) -> bool {
+    /// Keeps `owners` until the stream has passed the operation, which has been enqueued already.
+    pub(crate) fn keep(&self, owners: impl IntoIterator<Item = K>, bytes: usize) {
         let mut inner = lock(&self.inner);
         if inner.leaking {
             owners.into_iter().for_each(mem::forget);
-            return false;
+            return;
         }
         let before = inner.open.len();
         inner.open.extend(owners);
         inner.fresh_items += inner.open.len() - before;
         inner.fresh_bytes = inner.fresh_bytes.saturating_add(bytes);
+    }
+
+    /// True, once a batch, when the queue is to be looked after: by [`poll`](Self::poll), then [`fence`](Self::fence).
+    pub(crate) fn wants_care(&self) -> bool {
+        let mut inner = lock(&self.inner);
         let full = inner.fresh_items >= BATCH_ITEMS || inner.fresh_bytes >= BATCH_BYTES;
         if full {
             // Also when no fence is to be had, so that it is not asked for again with every operation.
@@ -279,12 +283,16 @@ mod tests {
     fn a_batch_wants_a_fence_by_count_and_by_size() {
         let (queue, counts) = (RetireQueue::new(), Counts::default());
         for _ in 0..BATCH_ITEMS - 1 {
-            assert!(!queue.keep([counts.enqueue()], 0));
+            queue.keep([counts.enqueue()], 0);
+            assert!(!queue.wants_care());
         }
-        assert!(queue.keep([counts.enqueue()], 0));
+        queue.keep([counts.enqueue()], 0);
+        assert!(queue.wants_care() && !queue.wants_care(), "once");
         counts.fence(&queue);
-        assert!(!queue.keep([counts.enqueue()], BATCH_BYTES - 1));
-        assert!(queue.keep([counts.enqueue()], 1));
+        queue.keep([counts.enqueue()], BATCH_BYTES - 1);
+        assert!(!queue.wants_care());
+        queue.keep([counts.enqueue()], 1);
+        assert!(queue.wants_care());
         counts.advance_to(usize::MAX);
         drop(queue.after_wait(queue.before_wait()));
         assert_eq!(counts.dropped(), BATCH_ITEMS + 2);
@@ -297,7 +305,8 @@ mod tests {
         let enqueue = |number: usize| {
             let mut wants = 0;
             for _ in 0..number {
-                if queue.keep([counts.enqueue()], 0) {
+                queue.keep([counts.enqueue()], 0);
+                if queue.wants_care() {
                     wants += 1;
                     counts.poll(&queue);
                     counts.fence(&queue);

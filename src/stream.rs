@@ -373,7 +373,13 @@ impl Stream {
 
     /// Keeps what an enqueued operation uses until the stream has passed it.
     pub(crate) fn keep(&self, owners: impl IntoIterator<Item = Kept>, bytes: usize) {
-        if self.inner.retire.keep(owners, bytes) && matches!(guard::disposal(), Disposal::Now) {
+        self.inner.retire.keep(owners, bytes);
+    }
+
+    /// Releases what the stream has passed, and puts a fence behind the rest, if enough has come together. To be called by what enqueues,
+    /// and never by a destructor: like everything that enqueues it waits for room in the queue.
+    pub(crate) fn tidy(&self) {
+        if matches!(guard::disposal(), Disposal::Now) && self.inner.retire.wants_care() {
             drop(self.inner.retire.poll(|fence| fence.is_complete().unwrap_or(false)));
             self.inner.retire.fence(|idle| {
                 let fence = idle.or_else(|| self.inner.context.create_event().ok())?;

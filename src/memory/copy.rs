@@ -227,6 +227,7 @@ impl Stream {
             Err(error) if error.is_refusal() => Err(error),
             result => {
                 self.keep(owners(), bytes);
+                self.tidy();
                 result.map(drop)
             }
         }

@@ -118,6 +118,8 @@ impl Stream {
             }
         }
         transfer.pinned = Some(pinned);
+        // For the transfers that were dropped.
+        self.tidy();
         Ok(transfer)
     }
 }
