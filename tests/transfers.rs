@@ -339,6 +339,40 @@ backend_test! {
 }
 
 backend_test! {
+    fn dropping_transfers_does_not_wait_for_room_in_the_queue(acl) {
+        let context = acl.device(0)?.create_context()?;
+        let stream = context.create_stream()?;
+        let device = context.alloc::<u8>(16)?;
+        let gate = Gate::close(&stream)?;
+        let uploads = (0..200).map(|_| Ok(stream.upload(context.alloc_pinned(16)?, &device)?));
+        let uploads = uploads.collect::<Result<Vec<_>>>()?;
+        let recorded = Arc::new(AtomicUsize::new(0));
+        let filler = std::thread::spawn({
+            let (stream, event, recorded) = (stream.clone(), context.create_event()?, recorded.clone());
+            move || -> Result<()> {
+                for _ in 0..5000 {
+                    stream.record(&event)?;
+                    recorded.fetch_add(1, Ordering::SeqCst);
+                }
+                Ok(())
+            }
+        });
+        // Until the queue is full, most likely.
+        let mut before = usize::MAX;
+        until(|| {
+            std::thread::sleep(Duration::from_millis(10));
+            let now = recorded.load(Ordering::SeqCst);
+            std::mem::replace(&mut before, now) == now
+        });
+        // Nothing opens the gate before this is over.
+        drop(uploads);
+        gate.open()?;
+        filler.join().unwrap()?;
+        stream.synchronize()?;
+    }
+}
+
+backend_test! {
     fn many_streams_and_threads(acl) {
         let context = acl.device(0)?.create_context()?;
         std::thread::scope(|scope| {
