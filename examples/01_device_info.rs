@@ -38,7 +38,6 @@ fn main() -> Result<(), Failure> {
         let peers = if peers.is_empty() { "-".into() } else { peers.join(" ") };
         println!("{:>6}  {:>11}  {:>12}  {peers}", device.id(), mib(memory.free), mib(memory.total));
     }
-    println!("{} devices", devices.len());
     Ok(())
 }
 

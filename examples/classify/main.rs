@@ -59,6 +59,9 @@ use worker::{Queue, Worker};
 /// Any error. Whatever it is, its text is for the user.
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// So many images, when they were named, get a line each.
+const FEW: usize = 20;
+
 fn main() -> ExitCode {
     let options = match Options::parse() {
         Ok(Parsed::Run(options)) => options,
@@ -86,6 +89,10 @@ fn run(options: &Options) -> Result<(), Failure> {
     let acl = Acl::new()?;
     let devices = choose_devices(&acl, options)?;
     let model = network::choose(&acl, options.model.as_deref())?;
+
+    // All devices are opened, and have loaded their models, before anything is printed and the clock starts.
+    let workers =
+        in_parallel(devices.clone(), |id| Worker::new(&acl, id, &model, options.streams, &samples))?;
     print(&format!(
         "backend     {} ({})\nmodel       {}\nimages      {}{}\ndevices     {}, work streams per device: {}\n\n",
         acl.backend(),
@@ -97,10 +104,10 @@ fn run(options: &Options) -> Result<(), Failure> {
         options.streams,
     ))?;
 
-    // All devices are opened, and have loaded their models, before the clock starts.
-    let workers = in_parallel(devices, |id| Worker::new(&acl, id, &model, options.streams, &samples))?;
     let tally = classify(workers, &samples, options.repeat)?;
-    print(&tally.report(&samples))?;
+    // Whoever names a few images wants to know what is on each.
+    let each = !options.images.is_empty() && samples.len() <= FEW;
+    print(&tally.report(&samples, each))?;
 
     // All handles are gone: ends ACL, and would tell if one had been forgotten.
     acl.finalize()?;
@@ -135,7 +142,7 @@ fn classify(workers: Vec<Worker>, samples: &[Sample], repeat: usize) -> Result<T
         results.into_iter().collect::<ascendcl::Result<()>>()
     })?;
     if tally.answers() != queue.total() {
-        return Err(format!("{} of {} images came back", tally.answers(), queue.total()).into());
+        return Err(format!("{} of {} came back", tally.answers(), counted(queue.total(), "image")).into());
     }
     if let Some(sample) = tally.unsteady() {
         let path = samples[sample].path.display();
@@ -181,6 +188,11 @@ fn in_parallel<T: Send, U: Send>(
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// "1 image", "2 images".
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Prints to standard output. That nobody reads it (`| head`) is no error.

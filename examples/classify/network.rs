@@ -1,6 +1,6 @@
 //! Which model is executed, and whether it takes the images.
 
-use crate::{Failure, digits, images::Sample};
+use crate::{Failure, counted, digits, images::Sample};
 use ascendcl::{Acl, Context, DataType, Model, ModelDesc, TensorDesc};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub fn choose(acl: &Acl, asked: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Loads the model, and checks that it fits.
+/// Loads the model, and checks that it fits this program and the images fit it.
 pub fn load(context: &Context, path: &Path, samples: &[Sample]) -> Result<(Model, Shape), Failure> {
     let model = Model::load(context, path).map_err(|error| {
         let acl = context.device().acl();
@@ -28,27 +28,42 @@ pub fn load(context: &Context, path: &Path, samples: &[Sample]) -> Result<(Model
         };
         format!("cannot load the model {}: {error}{hint}", path.display())
     })?;
-    match Shape::of(model.desc(), samples) {
-        Ok(shape) => Ok((model, shape)),
-        Err(why) => Err(format!("the model {} does not fit: {why}", path.display()).into()),
+    let shape =
+        Shape::of(model.desc()).map_err(|why| format!("the model {} does not fit: {why}", path.display()))?;
+    for Sample { path: image_path, image, .. } in samples {
+        if (image.width, image.height) != (shape.width, shape.height) {
+            return Err(format!(
+                "the image {} does not fit: it has {}x{} pixels, and the model {} takes {}x{}",
+                image_path.display(),
+                image.width,
+                image.height,
+                path.display(),
+                shape.width,
+                shape.height
+            )
+            .into());
+        }
     }
+    Ok((model, shape))
 }
 
 /// How many pixels go into the model, and how many scores come out.
 #[derive(Clone, Copy)]
 pub struct Shape {
+    width: usize,
+    height: usize,
     pub pixels: usize,
     pub classes: usize,
 }
 
 impl Shape {
-    /// Checks that the model takes one grey image and gives one score for each class, and that the images have its size.
-    fn of(model: &ModelDesc, samples: &[Sample]) -> Result<Shape, String> {
+    /// Checks that the model takes one grey image and gives one score for each class.
+    fn of(model: &ModelDesc) -> Result<Shape, String> {
         let ([input], [output]) = (&model.inputs[..], &model.outputs[..]) else {
             return Err(format!(
-                "it has {} inputs and {} outputs, and this program gives one image and takes one list of scores",
-                model.inputs.len(),
-                model.outputs.len()
+                "it has {} and {}, and this program gives one image and takes one list of scores",
+                counted(model.inputs.len(), "input"),
+                counted(model.outputs.len(), "output")
             ));
         };
         let (width, height) = match input.dims[..] {
@@ -58,17 +73,7 @@ impl Shape {
         if output.data_type != DataType::F32 || elements(output) == 0 {
             return Err(format!("it gives {output}, and this program takes f32 scores"));
         }
-        for Sample { path, image, .. } in samples {
-            if (image.width, image.height) != (width, height) {
-                return Err(format!(
-                    "it takes images of {width}x{height} pixels, and {} has {}x{}",
-                    path.display(),
-                    image.width,
-                    image.height
-                ));
-            }
-        }
-        Ok(Shape { pixels: elements(input), classes: elements(output) })
+        Ok(Shape { width, height, pixels: elements(input), classes: elements(output) })
     }
 }
 

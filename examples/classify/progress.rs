@@ -9,7 +9,7 @@ impl Progress {
     pub fn start(images: usize, devices: usize) -> Progress {
         let bar = ProgressBar::new(images as u64);
         if bar.is_hidden() {
-            eprintln!("classifying, {images} images in all, devices: {devices}");
+            eprintln!("classifying, {} in all, devices: {devices}", crate::counted(images, "image"));
         } else if let Ok(style) =
             ProgressStyle::with_template("{bar:40} {pos} of {len} images, {rate}, {eta} left")
         {

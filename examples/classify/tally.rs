@@ -1,6 +1,6 @@
 //! Counts the answers, and says at the end what came out.
 
-use crate::{images::Sample, worker::Answer};
+use crate::{counted, images::Sample, worker::Answer};
 use std::{fmt::Write, time::Duration};
 
 /// Width of the longest bar.
@@ -49,25 +49,29 @@ impl Tally {
         self.unsteady
     }
 
-    pub fn report(mut self, samples: &[Sample]) -> String {
+    /// `each`: says what is on each image, not only on those whose names do not tell.
+    pub fn report(mut self, samples: &[Sample], each: bool) -> String {
         self.latencies.sort_unstable();
         let mut text = String::new();
-        self.write(&mut text, samples).expect("a string takes everything");
+        self.write(&mut text, samples, each).expect("a string takes everything");
         text
     }
 
-    fn write(&self, text: &mut String, samples: &[Sample]) -> std::fmt::Result {
+    fn write(&self, text: &mut String, samples: &[Sample], each: bool) -> std::fmt::Result {
         // Where the name does not tell what is on the image, this does.
-        let unlabelled = samples.iter().zip(&self.answers).filter(|(sample, _)| sample.label.is_none());
-        for (sample, answer) in unlabelled {
-            if let Some((class, score)) = answer {
-                writeln!(text, "{}: {class} ({:.1} %)", sample.path.display(), score * 100.0)?;
+        for (Sample { path, label, .. }, answer) in samples.iter().zip(&self.answers) {
+            if let Some((class, score)) = answer.filter(|_| each || label.is_none()) {
+                let wrong = match label {
+                    Some(label) if *label != class => format!(", labelled {label}"),
+                    _ => String::new(),
+                };
+                writeln!(text, "{}: {class} ({:.1} %){wrong}", path.display(), score * 100.0)?;
             }
         }
         let most = self.devices.iter().map(|&(_, count)| count).max().unwrap_or(0).max(1);
         for &(id, count) in &self.devices {
             let bar = "█".repeat((count * BAR).div_ceil(most));
-            writeln!(text, "device {id:<4} {bar:<BAR$} {count} images")?;
+            writeln!(text, "device {id:<4} {bar:<BAR$} {}", counted(count, "image"))?;
         }
         let labels = samples
             .iter()
@@ -77,7 +81,7 @@ impl Tally {
             .fold((0, 0), |(all, right), (label, class)| (all + 1, right + usize::from(label == class)));
         if labelled > 0 {
             let accuracy = right as f64 / labelled as f64;
-            writeln!(text, "accuracy    {accuracy:.4} ({right} of {labelled} images)")?;
+            writeln!(text, "accuracy    {accuracy:.4} ({right} of {})", counted(labelled, "image"))?;
         }
         let rate = self.answers() as f64 / self.took.as_secs_f64();
         writeln!(text, "throughput  {rate:.0} images/s ({} in {:.2?})", self.answers(), self.took)?;

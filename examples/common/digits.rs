@@ -6,9 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The folder with the model and the images.
+/// The folder with the model and the images: in the sources, or below the current directory where a program runs without them.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/assets/digits")
+    const FOLDER: &str = "examples/assets/digits";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
+    if folder.exists() { folder } else { FOLDER.into() }
 }
 
 /// The model that the backend can execute: the simulator takes the ONNX file, a card the OM file that ATC makes of it.
