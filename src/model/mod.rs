@@ -247,13 +247,18 @@ impl Model {
     }
 }
 
+/// "1 input", "2 inputs".
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// ACL checks little of this, and late.
 fn check_side(side: &str, tensors: &[TensorDesc], dataset: &Dataset) -> Result<()> {
     if tensors.len() != dataset.len() {
         return Err(Error::Model(format!(
-            "the model has {} {side}s, the dataset {} buffers",
-            tensors.len(),
-            dataset.len()
+            "the model has {}, the dataset {}",
+            counted(tensors.len(), side),
+            counted(dataset.len(), "buffer")
         )));
     }
     for (tensor, buffer) in tensors.iter().zip(dataset.buffers()) {
