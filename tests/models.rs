@@ -257,9 +257,9 @@ backend_test! {
             &|inputs: &Dataset, outputs: &Dataset| model.execute(inputs, outputs),
             &|inputs: &Dataset, outputs: &Dataset| model.execute_async(&stream, inputs, outputs),
         ] as [&dyn Fn(&Dataset, &Dataset) -> Result<()>; 2] {
-            assert_eq!(does_not_fit(run(&none, &outputs)), "the model has 1 inputs, the dataset 0 buffers");
-            assert_eq!(does_not_fit(run(&inputs, &none)), "the model has 1 outputs, the dataset 0 buffers");
-            assert_eq!(does_not_fit(run(&two, &outputs)), "the model has 1 inputs, the dataset 2 buffers");
+            assert_eq!(does_not_fit(run(&none, &outputs)), "the model has 1 input, the dataset 0 buffers");
+            assert_eq!(does_not_fit(run(&inputs, &none)), "the model has 1 output, the dataset 0 buffers");
+            assert_eq!(does_not_fit(run(&two, &outputs)), "the model has 1 input, the dataset 2 buffers");
             let text = does_not_fit(run(&small, &outputs));
             assert_eq!(text, "input `image` takes 256 bytes, its buffer has 39");
             let text = does_not_fit(run(&inputs, &small));
