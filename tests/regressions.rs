@@ -219,3 +219,23 @@ sim_test! {
         })?;
     }
 }
+
+// Pages that left the simulator's quarantine were given back to the system when somebody else had them already.
+backend_test! {
+    fn memory_keeps_its_bytes_while_others_free_theirs(acl) {
+        let context = acl.device(0)?.create_context()?;
+        thread::scope(|scope| {
+            for seed in 1..=4u32 {
+                let context = &context;
+                scope.spawn(move || {
+                    for round in 0..1500u32 {
+                        let values = vec![round * 16 + seed; 2048 + (round * seed % 16) as usize * 1024];
+                        let buffer = context.alloc_from(&values).unwrap();
+                        thread::yield_now();
+                        assert!(buffer.to_vec().unwrap() == values, "other bytes in round {round}");
+                    }
+                });
+            }
+        });
+    }
+}

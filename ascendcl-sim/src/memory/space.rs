@@ -72,8 +72,9 @@ impl Space {
 
     /// A block ended; `memory` bytes of it are poison, the rest has no pages.
     pub(super) fn give_back(&self, offset: usize, footprint: usize, memory: usize) {
-        let released = self.arena.lock().give(offset, footprint, memory);
-        for (start, len) in released {
+        // Under the lock: what was released may be taken at once, and the pages would go from under the next block.
+        let mut arena = self.arena.lock();
+        for (start, len) in arena.give(offset, footprint, memory) {
             self.memory.discard(start, len);
         }
     }
