@@ -11,22 +11,26 @@ use std::{fmt, sync::Arc};
 ///
 /// A cheap handle. It does not change once it is made, so one pair of datasets serves any number of executions.
 ///
-/// ```no_run
+/// ```
 /// # fn main() -> Result<(), ascendcl::Error> {
-/// # let context = ascendcl::Acl::new()?.device(0)?.create_context()?;
-/// use ascendcl::{Dataset, Model};
+/// use ascendcl::{Acl, BackendChoice, Dataset, Model};
 ///
-/// let model = Model::load(&context, "digits.om")?;
-/// let image = context.alloc::<f32>(64)?;
+/// let acl = Acl::builder().backend(BackendChoice::Sim).build()?;
+/// let context = acl.device(0)?.create_context()?;
+/// let model = Model::load(&context, "examples/assets/digits/digits.onnx")?;
+/// let image = context.alloc_from(&[0.0_f32; 64])?;
 /// let inputs = Dataset::new(&context, [image.as_bytes()])?;
 /// let outputs = model.create_outputs()?;
 /// model.execute(&inputs, &outputs)?;
-/// let scores: Vec<f32> = outputs.buffer(0).unwrap().cast()?.to_vec()?;
+/// let scores: Vec<f32> = outputs.buffers()[0].cast()?.to_vec()?;
+/// assert_eq!(scores.len(), 10);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
 #[doc(alias = "aclmdlDataset")]
+#[doc(alias = "aclmdlDestroyDataset")]
+#[doc(alias = "aclDestroyDataBuffer")]
 pub struct Dataset {
     inner: Arc<DatasetInner>,
 }

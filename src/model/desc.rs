@@ -11,10 +11,14 @@ use std::{ffi::CStr, fmt};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[doc(alias = "aclmdlDesc")]
+#[doc(alias = "aclmdlCreateDesc")]
+#[doc(alias = "aclmdlDestroyDesc")]
 pub struct ModelDesc {
     /// The inputs, in the order in which a dataset has them.
+    #[doc(alias = "aclmdlGetNumInputs")]
     pub inputs: Vec<TensorDesc>,
     /// The outputs, in the order in which a dataset has them.
+    #[doc(alias = "aclmdlGetNumOutputs")]
     pub outputs: Vec<TensorDesc>,
 }
 
@@ -24,18 +28,23 @@ pub struct ModelDesc {
 pub struct TensorDesc {
     /// Its name.
     #[doc(alias = "aclmdlGetInputNameByIndex")]
+    #[doc(alias = "aclmdlGetOutputNameByIndex")]
     pub name: String,
     /// Its dimensions, in elements; -1 where they are dynamic.
     #[doc(alias = "aclmdlGetInputDims")]
+    #[doc(alias = "aclmdlGetOutputDims")]
     pub dims: Vec<i64>,
     /// The type of its elements.
     #[doc(alias = "aclmdlGetInputDataType")]
+    #[doc(alias = "aclmdlGetOutputDataType")]
     pub data_type: DataType,
     /// The order of its dimensions.
     #[doc(alias = "aclmdlGetInputFormat")]
+    #[doc(alias = "aclmdlGetOutputFormat")]
     pub format: Format,
     /// The size of its buffer, in bytes: the model may want more than its elements take.
     #[doc(alias = "aclmdlGetInputSizeByIndex")]
+    #[doc(alias = "aclmdlGetOutputSizeByIndex")]
     pub size: usize,
 }
 

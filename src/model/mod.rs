@@ -45,6 +45,7 @@ use std::{
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "aclmdlUnload")]
 pub struct Model {
     inner: Arc<ModelInner>,
 }
@@ -71,7 +72,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the file cannot be read or is no model, with ACL's reason.
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the file cannot be read or is no model, with ACL's reason;
+    /// [`Error::Model`] if it has dynamic shapes.
     #[doc(alias = "aclmdlLoadFromFile")]
     pub fn load(context: &Context, path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
@@ -86,6 +88,11 @@ impl Model {
     }
 
     /// Loads a model from memory, which is not needed any more afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Model`](crate::ErrorKind::Model) if the bytes are no model, with ACL's reason; [`Error::Model`] if it has dynamic
+    /// shapes.
     #[doc(alias = "aclmdlLoadFromMem")]
     pub fn from_bytes(context: &Context, model: &[u8]) -> Result<Model> {
         context.bind_checked("aclmdlLoadFromMem")?;
@@ -128,11 +135,23 @@ impl Model {
     }
 
     /// Allocates a buffer for each input. Their contents are undefined.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory).
+    #[doc(alias = "aclmdlCreateDataset")]
+    #[doc(alias = "aclCreateDataBuffer")]
     pub fn create_inputs(&self) -> Result<Dataset> {
         self.create_dataset(&self.inner.desc.inputs)
     }
 
-    /// Allocates a buffer for each output.
+    /// Allocates a buffer for each output. Their contents are undefined.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory).
+    #[doc(alias = "aclmdlCreateDataset")]
+    #[doc(alias = "aclCreateDataBuffer")]
     pub fn create_outputs(&self) -> Result<Dataset> {
         self.create_dataset(&self.inner.desc.outputs)
     }
