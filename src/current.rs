@@ -7,7 +7,7 @@ use crate::{
     Acl, Error, Result, guard,
     runtime::{Site, acl, recent_message},
 };
-use ascendcl_sys as sys;
+use ascendcl_sys::{self as sys, AclApi};
 use std::{cell::Cell, ptr};
 
 thread_local! {
@@ -16,6 +16,22 @@ thread_local! {
     /// The serial of the context that is current, as far as this crate knows; 0 if it does not. Trusted only inside
     /// [`Context::enter`](crate::Context::enter), because other code may change what is current.
     static CURRENT: Cell<u64> = const { Cell::new(0) };
+    /// The backend of that context, by the address of its table. Each backend has a current context of its own.
+    static BACKEND: Cell<*const AclApi> = const { Cell::new(ptr::null()) };
+}
+
+/// Notes what is current now, as far as this crate knows.
+fn remember(site: &impl Site, serial: u64) {
+    // Both fail only while the thread is being torn down.
+    let _ = CURRENT.try_with(|current| current.set(serial));
+    let _ = BACKEND.try_with(|backend| backend.set(site.api()));
+}
+
+/// The serial of the backend's current context, if it is known: inside of guards, where other code does not change it.
+fn remembered(site: &impl Site) -> u64 {
+    let entered = DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false);
+    let same = BACKEND.try_with(|backend| ptr::eq(backend.get(), site.api())).unwrap_or(false);
+    if entered && same { CURRENT.try_with(Cell::get).unwrap_or(0) } else { 0 }
 }
 
 /// A context as a thread knows it.
@@ -52,10 +68,7 @@ pub(crate) struct Restore<'a> {
 impl<'a> Restore<'a> {
     pub(crate) fn new(acl: &'a Acl) -> Self {
         let raw = current(acl).unwrap_or(ptr::null_mut());
-        // Outside of all guards other code may have changed what is current since this crate last looked.
-        let entered = DEPTH.try_with(|depth| depth.get() > 0).unwrap_or(false);
-        let serial = if entered { CURRENT.try_with(Cell::get).unwrap_or(0) } else { 0 };
-        Restore { acl, raw, serial }
+        Restore { acl, raw, serial: remembered(acl) }
     }
 }
 
@@ -73,7 +86,7 @@ impl Drop for Restore<'_> {
                 serial = self.serial;
             }
         }
-        let _ = CURRENT.try_with(|current| current.set(serial));
+        remember(self.acl, serial);
     }
 }
 
@@ -83,7 +96,7 @@ pub(crate) fn bind(site: &impl Site, context: Identity) -> Result<()> {
         // SAFETY: the context is alive: the caller holds the handle that owns it.
         unsafe { acl!(site, aclrtSetCurrentContext(context.raw)) }?;
     }
-    let _ = CURRENT.try_with(|current| current.set(context.serial));
+    remember(site, context.serial);
     Ok(())
 }
 
