@@ -402,3 +402,33 @@ backend_test! {
         });
     }
 }
+
+sim_test! {
+    fn each_backend_has_a_current_context_of_its_own() {
+        let (one, other) = (support::Target::Embedded.open()?, support::Target::Cdylib.open()?);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let [a, b] = [(); 2].map(|()| one.device(0).unwrap().create_context().unwrap());
+                let [x, y] = [(); 2].map(|()| other.device(0).unwrap().create_context().unwrap());
+                let contexts = [a, b, x, y].map(|context| {
+                    let (stream, event) = (context.create_stream().unwrap(), context.create_event().unwrap());
+                    (context, stream, event)
+                });
+                let [a, b, x, y] = &contexts;
+                use_all(&contexts);
+                set_current(&x.0);
+                let outer = a.0.enter().unwrap();
+                let inner = y.0.enter().unwrap();
+                // The context of the first backend is left, while a guard of the second is to put back what was current there.
+                b.1.record(&b.2).unwrap();
+                drop(inner);
+                assert_eq!(current(&other), x.0.as_raw());
+                a.1.record(&a.2).unwrap();
+                use_all(&contexts);
+                drop(outer);
+                use_all(&contexts);
+            });
+        });
+        assert!(one.finalize()? && other.finalize()?);
+    }
+}
