@@ -61,6 +61,7 @@ impl Stream {
     #[doc(alias = "aclrtLaunchCallback")]
     #[doc(alias = "aclrtSubscribeReport")]
     #[doc(alias = "aclrtProcessReport")]
+    #[doc(alias = "aclrtUnSubscribeReport")]
     pub fn launch_callback<F, T>(&self, closure: F) -> Result<Callback<T>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -147,6 +148,11 @@ impl<T> Callback<T> {
     }
 
     /// Waits until the closure has run, but no longer than `timeout`. After a timeout the error gives the callback back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] and [`Error::InCallback`] give the callback back; [`Error::Panicked`] and [`Error::Abandoned`] are its end: see
+    /// [`Callback::wait`].
     pub fn wait_timeout(self, timeout: Duration) -> Result<T, Rejected<Callback<T>>> {
         const OP: &str = "Callback::wait_timeout";
         if let Err(error) = guard::check(OP) {

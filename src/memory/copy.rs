@@ -81,6 +81,10 @@ impl<T: DeviceCopy> DeviceView<T> {
     }
 
     /// Copies from the device into a new vector.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtMemcpy")]
     pub fn to_vec(&self) -> Result<Vec<T>> {
         let mut values = Vec::<T>::with_capacity(self.len());
@@ -129,6 +133,10 @@ impl<T: DeviceCopy> DeviceView<T> {
     }
 
     /// Sets every byte, and waits for that.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtMemset")]
     pub fn memset(&self, byte: u8) -> Result<()> {
         if self.is_empty() {
@@ -191,6 +199,10 @@ impl Stream {
     }
 
     /// Enqueues setting every byte of device memory, which stays alive until that is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if the memory is on another device than the stream.
     #[doc(alias = "aclrtMemsetAsync")]
     pub fn memset<T: DeviceCopy>(&self, memory: &DeviceView<T>, byte: u8) -> Result<()> {
         const OP: &str = "aclrtMemsetAsync";

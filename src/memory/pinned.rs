@@ -52,6 +52,7 @@ impl Drop for PinnedMemory {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "aclrtFreeHost")]
 pub struct PinnedBuffer<T: DeviceCopy> {
     /// A stream becomes its owner when it still uses it after the buffer is gone.
     memory: Arc<PinnedMemory>,
@@ -89,6 +90,10 @@ impl Context {
     }
 
     /// Allocates page-locked host memory and copies `values` into it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory).
     #[doc(alias = "aclrtMallocHost")]
     pub fn alloc_pinned_from<T: DeviceCopy>(&self, values: &[T]) -> Result<PinnedBuffer<T>> {
         let mut pinned = self.alloc_pinned(values.len())?;
