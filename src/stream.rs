@@ -459,16 +459,10 @@ impl Drop for StreamInner {
         if *self.poisoned.get_mut() {
             teardown.poison();
         }
-        let busy = *self.issued.get_mut() > self.passed.load(Ordering::Acquire);
-        match disposal {
-            // Destroying an idle stream does not wait.
-            Disposal::Now if !busy && !teardown.has_callbacks() => teardown.destroy_idle(),
-            Disposal::Now => {
-                if !reaper::Pending::try_release(&mut teardown) {
-                    reaper::watch(teardown);
-                }
-            }
-            _ => reaper::watch(teardown),
+        // Asked even if all that this crate enqueued is known to be done: other code may have enqueued more through the raw handle,
+        // and destroying a busy stream waits.
+        if !matches!(disposal, Disposal::Now) || !reaper::Pending::try_release(&mut teardown) {
+            reaper::watch(teardown);
         }
     }
 }
