@@ -13,7 +13,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{Gate, HostGate, code, kind, until};
+use support::{Gate, HostGate, kind, until};
 
 const SOON: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(30);
@@ -372,17 +372,27 @@ backend_test! {
 }
 
 backend_test! {
-    fn work_enqueued_through_the_raw_handle_is_not_lost(acl) {
+    fn work_enqueued_through_the_raw_handle_is_not_lost_and_not_waited_for(acl) {
         let context = acl.device(0)?.create_context()?;
-        let stream = context.create_stream()?;
-        let event = context.create_event()?;
+        let (stream, other) = (context.create_stream()?, context.create_stream()?);
+        let open = context.create_event_with_flags(EventFlags::SYNC)?;
+        let passed = context.create_event_with_flags(EventFlags::SYNC)?;
         stream.synchronize()?;
         let api = acl.raw();
-        let _entered = context.enter()?;
-        // SAFETY: both handles are alive.
-        assert_eq!(unsafe { api.aclrtRecordEvent.unwrap()(event.as_raw(), stream.as_raw()) }, 0);
-        assert_eq!(code(stream.synchronize()), 0);
+        {
+            let _entered = context.enter()?;
+            // SAFETY: all handles are alive.
+            unsafe {
+                assert_eq!(api.aclrtStreamWaitEvent.unwrap()(stream.as_raw(), open.as_raw()), 0);
+                assert_eq!(api.aclrtRecordEvent.unwrap()(passed.as_raw(), stream.as_raw()), 0);
+            }
+        }
+        other.wait(&passed)?;
+        // Dropping never waits, whoever enqueued the work.
         drop(stream);
+        assert!(!other.is_idle()?);
+        context.create_stream()?.record(&open)?;
+        other.synchronize()?;
     }
 }
 
