@@ -97,6 +97,10 @@ impl Acl {
 
     /// Initialises ACL behind a table of functions that the program brings itself.
     ///
+    /// # Errors
+    ///
+    /// [`Error::Acl`] if `aclInit` fails, [`Error::MissingSymbol`] if the table lacks it.
+    ///
     /// # Safety
     ///
     /// Each function in the table must do what the C function of that name does, and stay callable for ever.
@@ -115,6 +119,10 @@ impl Acl {
     }
 
     /// The version of the ACL interface.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtGetVersion")]
     pub fn version(&self) -> Result<AclVersion> {
         guard::check("aclrtGetVersion")?;
@@ -125,6 +133,10 @@ impl Acl {
     }
 
     /// The name of the chip of device 0, for example `Ascend310`. `None` when ACL cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtGetSocName")]
     pub fn soc_name(&self) -> Result<Option<String>> {
         guard::check("aclrtGetSocName")?;
@@ -141,6 +153,10 @@ impl Acl {
     }
 
     /// Where this program runs, seen from the NPU.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtGetRunMode")]
     pub fn run_mode(&self) -> Result<RunMode> {
         guard::check("aclrtGetRunMode")?;
@@ -151,6 +167,10 @@ impl Acl {
     }
 
     /// How many devices this process may use.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtGetDeviceCount")]
     pub fn device_count(&self) -> Result<u32> {
         guard::check("aclrtGetDeviceCount")?;
@@ -172,6 +192,10 @@ impl Acl {
     }
 
     /// Opens all devices.
+    ///
+    /// # Errors
+    ///
+    /// That of the first device that cannot be opened: see [`Acl::device`].
     pub fn devices(&self) -> Result<Vec<Device>> {
         (0..self.device_count()?).map(|id| self.device(id as i32)).collect()
     }
@@ -264,7 +288,8 @@ impl AclBuilder {
         self
     }
 
-    /// Loads this library file instead of looking for an installed CANN.
+    /// Loads this library file instead of looking for an installed CANN. It counts for more than `ASCENDCL_BACKEND` and
+    /// `ASCENDCL_LIBRARY`, and for nothing with [`BackendChoice::Sim`].
     pub fn library(mut self, path: impl Into<PathBuf>) -> Self {
         self.library = Some(path.into());
         self
@@ -277,6 +302,11 @@ impl AclBuilder {
     }
 
     /// Loads and initialises ACL, or joins the initialisation that this process already has.
+    ///
+    /// # Errors
+    ///
+    /// As [`Acl::new`]; and [`Error::Backend`] if the backend is not known or this build does not have it, or for a configuration file
+    /// when ACL is initialised already.
     #[doc(alias = "aclInit")]
     pub fn build(self) -> Result<Acl> {
         guard::check("aclInit")?;

@@ -45,6 +45,7 @@ use std::{
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "aclrtDestroyContext")]
 pub struct Context {
     inner: Arc<ContextInner>,
 }
@@ -57,7 +58,7 @@ pub(crate) struct ContextInner {
 }
 
 // SAFETY: the only field that is not Send and Sync by itself has the raw handle of the C library, which this crate never
-// dereferences; a context may be current on many threads at once and destroyed on any (F§3).
+// dereferences; a context may be current on many threads at once and destroyed on any.
 unsafe impl Send for ContextInner {}
 // SAFETY: as above.
 unsafe impl Sync for ContextInner {}
@@ -71,6 +72,10 @@ impl Device {
     /// Creates a context: streams, events and memory are made in it.
     ///
     /// What is current in the calling thread stays current.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`](crate::Error::InCallback) inside a callback.
     #[doc(alias = "aclrtCreateContext")]
     pub fn create_context(&self) -> Result<Context> {
         Context::create(self)
@@ -79,6 +84,7 @@ impl Device {
     /// The context that ACL made with the device, and that C code uses after `aclrtSetDevice`. Contexts of one's own are better
     /// in programs with several threads; this one is for working together with such code.
     #[doc(alias = "aclrtSetDevice")]
+    #[doc(alias = "aclrtGetCurrentContext")]
     pub fn primary_context(&self) -> Context {
         Context::new(self, self.raw_primary(), false)
     }
@@ -147,7 +153,12 @@ impl Context {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InCallback`](crate::Error::InCallback) inside a callback; an error of ACL if other code has destroyed the context.
     #[doc(alias = "aclrtSetCurrentContext")]
+    #[doc(alias = "aclrtGetCurrentContext")]
     pub fn enter(&self) -> Result<Entered<'_>> {
         guard::check("aclrtSetCurrentContext")?;
         let restore = Restore::new(self.device().acl());
@@ -157,6 +168,10 @@ impl Context {
     }
 
     /// Waits for all streams of this context.
+    ///
+    /// # Errors
+    ///
+    /// An error that a task of one of them met on the device; [`Error::InCallback`](crate::Error::InCallback) inside a callback.
     #[doc(alias = "aclrtSynchronizeDevice")]
     pub fn synchronize(&self) -> Result<()> {
         self.bind("aclrtSynchronizeDevice")?;

@@ -29,6 +29,7 @@ use std::{fmt, ptr, sync::Arc};
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "aclrtResetDevice")]
 pub struct Device {
     inner: Arc<DeviceInner>,
 }
@@ -41,7 +42,7 @@ pub(crate) struct DeviceInner {
 }
 
 // SAFETY: the only field that is not Send and Sync by itself is `primary`, a handle of the C library that this crate never
-// dereferences; ACL's functions on contexts may be called from any thread (F§3).
+// dereferences; ACL's functions on contexts may be called from any thread.
 unsafe impl Send for DeviceInner {}
 // SAFETY: as above.
 unsafe impl Sync for DeviceInner {}
@@ -84,12 +85,20 @@ impl Device {
     }
 
     /// The name of the chip, for example `Ascend310`. ACL knows only that of device 0.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtGetSocName")]
     pub fn name(&self) -> Result<Option<String>> {
         self.inner.acl.soc_name()
     }
 
     /// How much memory there is, and how much of it is free.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtGetMemInfo")]
     pub fn memory_info(&self) -> Result<MemoryInfo> {
         self.memory_info_of(sys::ACL_HBM_MEM).and_then(|info| match info.total {
@@ -108,6 +117,10 @@ impl Device {
     }
 
     /// Waits for all work of the device's primary context. For one's own contexts there is [`Context::synchronize`](crate::Context::synchronize).
+    ///
+    /// # Errors
+    ///
+    /// An error that a task met on the device; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtSynchronizeDevice")]
     pub fn synchronize(&self) -> Result<()> {
         let _bound = self.inner.bind_primary("aclrtSynchronizeDevice")?;
@@ -116,6 +129,10 @@ impl Device {
     }
 
     /// Whether this device can reach the memory of `peer`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if the devices belong to different backends.
     #[doc(alias = "aclrtDeviceCanAccessPeer")]
     pub fn can_access_peer(&self, peer: &Device) -> Result<bool> {
         const OP: &str = "aclrtDeviceCanAccessPeer";
@@ -131,6 +148,11 @@ impl Device {
 
     /// Lets this device reach the memory of `peer`, for copies between them. One direction; call it on the peer for the other.
     /// Enabling it twice is fine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if the devices belong to different backends; [`ErrorKind::NotSupported`](crate::ErrorKind::NotSupported) if the chip cannot:
+    /// [`Device::can_access_peer`] asks first.
     #[doc(alias = "aclrtDeviceEnablePeerAccess")]
     pub fn enable_peer_access(&self, peer: &Device) -> Result<()> {
         const OP: &str = "aclrtDeviceEnablePeerAccess";
@@ -143,6 +165,10 @@ impl Device {
     }
 
     /// Undoes [`Device::enable_peer_access`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if the devices belong to different backends.
     #[doc(alias = "aclrtDeviceDisablePeerAccess")]
     pub fn disable_peer_access(&self, peer: &Device) -> Result<()> {
         const OP: &str = "aclrtDeviceDisablePeerAccess";

@@ -84,6 +84,7 @@ pub enum EventStatus {
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "aclrtDestroyEvent")]
 pub struct Event {
     inner: Arc<EventInner>,
 }
@@ -97,7 +98,7 @@ struct EventInner {
 }
 
 // SAFETY: the only field that is not Send and Sync by itself is `raw`, a handle of the C library that this crate never
-// dereferences; events may be recorded, queried and waited for from several threads (F§5), and are destroyed only when no
+// dereferences; events may be recorded, queried and waited for from several threads, and are destroyed only when no
 // handle is left.
 unsafe impl Send for EventInner {}
 // SAFETY: as above.
@@ -105,6 +106,10 @@ unsafe impl Sync for EventInner {}
 
 impl Context {
     /// Creates an event that can do everything: order streams, be waited for, take the time.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback. That the device has no event left is told by [`Stream::record`](crate::Stream::record).
     #[doc(alias = "aclrtCreateEvent")]
     pub fn create_event(&self) -> Result<Event> {
         self.bind_checked("aclrtCreateEvent")?;
@@ -133,6 +138,11 @@ impl Context {
     }
 
     /// Creates an event that does what the flags say, and that may be recorded again without a reset. CANN 8.0 and later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingSymbol`] before CANN 8.0; [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for no flags, or flags that exclude each
+    /// other.
     #[doc(alias = "aclrtCreateEventExWithFlag")]
     pub fn create_event_ex(&self, flags: EventFlags) -> Result<Event> {
         self.bind_checked("aclrtCreateEventExWithFlag")?;
@@ -180,6 +190,10 @@ impl Event {
     }
 
     /// Whether it has happened. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtQueryEventStatus")]
     #[doc(alias = "aclrtQueryEvent")]
     pub fn query(&self) -> Result<EventStatus> {
@@ -203,6 +217,10 @@ impl Event {
     }
 
     /// Whether it was recorded and its stream has got there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Event::query`].
     #[doc(alias = "aclrtQueryEventStatus")]
     pub fn is_complete(&self) -> Result<bool> {
         Ok(self.query()? == EventStatus::Complete)
@@ -230,6 +248,10 @@ impl Event {
     }
 
     /// Waits in this thread until the latest record is reached. An event that was never recorded is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::InCallback`] inside a callback, which the event may be waiting for.
     #[doc(alias = "aclrtSynchronizeEvent")]
     pub fn synchronize(&self) -> Result<()> {
         self.inner.context.bind("aclrtSynchronizeEvent")?;
@@ -256,8 +278,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// [`Error::NegativeElapsed`] if `start` came after; an error of ACL if one of them is not complete (synchronise first) or
-    /// [`Error::EventMode`] if it does not take the time.
+    /// [`Error::NegativeElapsed`] if `start` came after; otherwise as [`Event::millis_since`].
     #[doc(alias = "aclrtEventElapsedTime")]
     pub fn elapsed_since(&self, start: &Event) -> Result<Duration> {
         let millis = self.millis_since(start)?;
@@ -266,6 +287,11 @@ impl Event {
     }
 
     /// The time the device took from `start` to this event, in milliseconds as ACL gives it: negative if `start` came after.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EventMode`] if one of them does not take the time or was never recorded; [`Error::Mismatch`] if they are of different
+    /// devices; an error of ACL if one of them is not complete: synchronise first.
     #[doc(alias = "aclrtEventElapsedTime")]
     pub fn millis_since(&self, start: &Event) -> Result<f32> {
         const OP: &str = "aclrtEventElapsedTime";
@@ -290,6 +316,11 @@ impl Event {
     }
 
     /// When its stream got there, since the device was started. Resolution: one microsecond.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EventMode`] if it does not take the time or was never recorded; an error of ACL if it is not complete;
+    /// [`Error::MissingSymbol`] before CANN 8.1.
     #[doc(alias = "aclrtEventGetTimestamp")]
     pub fn timestamp(&self) -> Result<Duration> {
         const OP: &str = "aclrtEventGetTimestamp";
@@ -355,6 +386,10 @@ impl Event {
                     what: "only events created with EventFlags::TIME_LINE take the time",
                 })
             }
+            _ if !self.inner.recorded.load(Ordering::Acquire) => Err(Error::EventMode {
+                op,
+                what: "the event was never recorded, so it has no time; record it first",
+            }),
             _ => Ok(()),
         }
     }
@@ -396,7 +431,7 @@ impl Drop for EventInner {
             let raw = SendRaw::new(self.raw);
             self.context.dispose(move |context| {
                 // SAFETY: no handle is left, so no call is using it, and this is the only destruction; queued records and waits stay
-                // valid (F§5).
+                // valid, because ACL frees what they need when they are done.
                 unsafe { acl!(context, aclrtDestroyEvent(raw.get())) }
             });
         }

@@ -83,7 +83,7 @@ pub(crate) use acl;
 #[derive(Clone, Copy)]
 pub(crate) struct SendRaw(*mut c_void);
 
-// SAFETY: handles of ACL may be used from any thread (F§3, F§4, F§5), and so may addresses; this crate does not dereference them.
+// SAFETY: handles of ACL may be used from any thread, and so may addresses; this crate does not dereference them.
 unsafe impl Send for SendRaw {}
 
 impl SendRaw {

@@ -63,6 +63,7 @@ pub enum FailureMode {
 /// # }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "aclrtDestroyStream")]
 pub struct Stream {
     inner: Arc<StreamInner>,
 }
@@ -83,7 +84,7 @@ pub(crate) struct StreamInner {
 }
 
 // SAFETY: the only field that is not Send and Sync by itself is `raw`, a handle of the C library that this crate never
-// dereferences; streams may be used from several threads at once (F§3), and are destroyed only when no handle is left.
+// dereferences; streams may be used from several threads at once, and are destroyed only when no handle is left.
 unsafe impl Send for StreamInner {}
 // SAFETY: as above.
 unsafe impl Sync for StreamInner {}
@@ -102,7 +103,12 @@ impl Context {
         })
     }
 
-    /// Creates a stream with a priority, 0 (the highest, and the default) to 7, and flags. The Ascend 310 ignores both.
+    /// Creates a stream with a priority, 0 (the highest, and the default) to 7, and flags. The Ascend 310 ignores both; other chips take
+    /// what is beyond as the nearest they have.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::create_stream`].
     #[doc(alias = "aclrtCreateStreamWithConfig")]
     pub fn create_stream_with(&self, priority: u32, flags: StreamFlags) -> Result<Stream> {
         self.new_stream("aclrtCreateStreamWithConfig", |raw| {
@@ -226,6 +232,10 @@ impl Stream {
     }
 
     /// Whether everything that was enqueued so far is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Poisoned`] after a wait that failed; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtStreamQuery")]
     pub fn is_idle(&self) -> Result<bool> {
         const OP: &str = "aclrtStreamQuery";
@@ -251,12 +261,16 @@ impl Stream {
     }
 
     /// Records an event: it is complete when the stream has got here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Mismatch`] if the event is of another device; [`ErrorKind::OutOfResources`] when the device has no event left.
     #[doc(alias = "aclrtRecordEvent")]
     pub fn record(&self, event: &Event) -> Result<()> {
         const OP: &str = "aclrtRecordEvent";
         event.check_device(OP, self.device())?;
         self.enqueue(OP, |raw| {
-            // SAFETY: both are alive as long as their handles; ACL lets an event be destroyed while a record is queued (F§5).
+            // SAFETY: both are alive as long as their handles; ACL lets an event be destroyed while a record is queued.
             unsafe { acl!(self, aclrtRecordEvent(event.as_raw(), raw)) }
         })?;
         event.set_recorded();
@@ -285,6 +299,11 @@ impl Stream {
 
     /// As [`Stream::wait`], but the device gives up after `timeout` (resolution: one second, rounded up), and the next wait for
     /// the stream tells.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::wait`]; [`Error::MissingSymbol`] before CANN 8.5. That the time was over is told by the next
+    /// [`synchronize`](Stream::synchronize), as [`ErrorKind::DeviceFault`] (107019). By then the stream has gone on without the event.
     #[doc(alias = "aclrtStreamWaitEventWithTimeout")]
     pub fn wait_timeout(&self, event: &Event, timeout: Duration) -> Result<()> {
         const OP: &str = "aclrtStreamWaitEventWithTimeout";
@@ -330,6 +349,10 @@ impl Stream {
     }
 
     /// Its number on the device.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::MissingSymbol`] before CANN 8.1.
     #[doc(alias = "aclrtStreamGetId")]
     pub fn id(&self) -> Result<i32> {
         self.inner.context.bind("aclrtStreamGetId")?;
@@ -340,6 +363,10 @@ impl Stream {
     }
 
     /// What happens after a task failed. May be set once.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] the second time.
     #[doc(alias = "aclrtSetStreamFailureMode")]
     pub fn set_failure_mode(&self, mode: FailureMode) -> Result<()> {
         self.inner.context.bind("aclrtSetStreamFailureMode")?;

@@ -187,7 +187,7 @@ fn errors_say_what_to_do() {
     let text = Error::MissingSymbol { function: "aclrtX" }.to_string();
     assert!(text.contains("aclrtX") && text.contains("CANN release"), "{text}");
     let text = Error::InUse { op: "aclFinalize", handles: 3 }.to_string();
-    assert!(text.contains("3 other handles") && text.contains("drop them first"), "{text}");
+    assert!(text.contains("3 handles") && text.contains("drop devices"), "{text}");
     for error in [
         Error::Poisoned { op: "x" }.to_string(),
         Error::Forked { op: "x" }.to_string(),

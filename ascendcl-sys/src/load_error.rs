@@ -31,7 +31,7 @@ const ADVICE: &str =
 /// assert!(error.is_not_found());
 /// assert!(error.to_string().contains("/no/such/folder/libascendcl.so"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
     /// There is no library in any of the places.
@@ -156,5 +156,12 @@ struct Listed<'a>(&'a [Attempt]);
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|attempt| write!(f, "\n  {attempt}"))
+    }
+}
+
+/// As `Display`: this is what a `main` that returns the error prints, and it is to be read.
+impl fmt::Debug for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

@@ -41,7 +41,7 @@ pub enum ErrorKind {
     NoDevice,
     /// The device does not answer any more.
     DeviceLost,
-    /// A task failed on the device.
+    /// A task failed on the device, or took longer there than it may.
     DeviceFault,
     /// Device memory or pinned host memory is exhausted.
     OutOfMemory,
@@ -51,7 +51,7 @@ pub enum ErrorKind {
     NotSupported,
     /// The user may not do it.
     PermissionDenied,
-    /// A wait or a task ran out of time.
+    /// A wait of the host ran out of time. It may be repeated.
     Timeout,
     /// A task was aborted on request.
     Aborted,
@@ -98,6 +98,10 @@ impl AclCode {
                 "check the device id against Acl::device_count, ASCEND_RT_VISIBLE_DEVICES, and that the driver is loaded"
             }
             107_002 => "no context is current in this thread; bind one with Context::enter",
+            107_019 => {
+                "the stream went on without the event it was waiting for: what came after used what was there"
+            }
+            507_046 | 507_047 => "the work goes on; wait again, or longer",
             107_003 => "use the stream with the context it was created in",
             145_002 => "check the path of the model and that it can be read",
             145_006 => "the file is no model that this backend can load",
@@ -105,7 +109,7 @@ impl AclCode {
             207_004 => "check npu-smi, the driver and ASCEND_RT_VISIBLE_DEVICES",
             207_007 => "drop events that are no longer needed: the device has no event id left",
             207_005 | 207_008 => "drop streams that are no longer needed: the device has none left",
-            500_002 => "if a model was loaded: was it built for this SoC (--soc_version of ATC)?",
+            500_002 => "if a card refused a model: was it converted for this SoC (--soc_version of ATC)?",
             507_033 => {
                 "check the driver, the user's group (HwHiAiUser) and, in a container, that the device nodes are mapped"
             }
@@ -239,8 +243,8 @@ codes! {
     107016 ACL_ERROR_RT_INVALID_MEMORY_TYPE InvalidArgument,
     107017 ACL_ERROR_RT_INVALID_HANDLE InvalidHandle,
     107018 ACL_ERROR_RT_INVALID_MALLOC_TYPE InvalidArgument,
-    107019 ACL_ERROR_RT_WAIT_TIMEOUT Timeout,
-    107020 ACL_ERROR_RT_TASK_TIMEOUT Timeout,
+    107019 ACL_ERROR_RT_WAIT_TIMEOUT DeviceFault,
+    107020 ACL_ERROR_RT_TASK_TIMEOUT DeviceFault,
     107021 ACL_ERROR_RT_SYSPARAMOPT_NOT_SET NotInitialized,
     107022 ACL_ERROR_RT_DEVICE_TASK_ABORT Aborted,
     107023 ACL_ERROR_RT_STREAM_ABORT Aborted,
@@ -424,6 +428,6 @@ codes! {
     545007 ACL_ERROR_GE_COMMAND_HANDLE Model,
     545008 ACL_ERROR_GE_GET_TENSOR_INFO Model,
     545009 ACL_ERROR_GE_UNLOAD_MODEL Model,
-    545601 ACL_ERROR_GE_MODEL_EXECUTE_TIMEOUT Timeout,
+    545601 ACL_ERROR_GE_MODEL_EXECUTE_TIMEOUT DeviceFault,
     545602 ACL_ERROR_GE_REDEPLOYING Model,
 }

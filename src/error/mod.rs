@@ -10,6 +10,13 @@ use std::{sync::Arc, time::Duration};
 /// The result of most functions of this crate.
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
+/// What a program without the simulator says where there is no CANN.
+const WITHOUT_SIMULATOR: &str = if cfg!(feature = "sim") {
+    ""
+} else {
+    "; or build with feature `sim` of ascendcl, to use the simulator where there is no CANN"
+};
+
 /// Everything that can go wrong.
 ///
 /// ```
@@ -35,7 +42,7 @@ pub enum Error {
     Acl(Box<AclError>),
 
     /// No ACL library could be loaded.
-    #[error("cannot load AscendCL: {0}")]
+    #[error("cannot load AscendCL: {0}{WITHOUT_SIMULATOR}")]
     Load(Arc<ascendcl_sys::LoadError>),
 
     /// The loaded CANN has no such function.
@@ -135,7 +142,8 @@ pub enum Error {
 
     /// Handles are alive.
     #[error(
-        "{op}: still in use by {handles} other handles (devices, contexts, streams, events, buffers, models); drop them first"
+        "{op}: still in use, {handles} handles are alive; drop devices, contexts, streams, events, buffers and models first (a stream that \
+         was dropped counts until its work is done)"
     )]
     InUse {
         /// The C function.
@@ -163,7 +171,8 @@ impl Error {
         }
     }
 
-    /// Whether this is a wait that ran out of time, and that may be repeated.
+    /// Whether this is a wait of this thread that ran out of time, and that may be repeated. A task that took too long on the device
+    /// is not.
     pub fn is_timeout(&self) -> bool {
         match self {
             Error::Acl(error) => error.code.kind() == ErrorKind::Timeout,
@@ -198,27 +207,38 @@ pub struct AclError {
     /// The device concerned, if any.
     pub device: Option<i32>,
     /// All that ACL wrote about it (`aclGetRecentErrMsg`), often several lines; an empty string if nothing.
+    #[doc(alias = "aclGetRecentErrMsg")]
     pub message: String,
 }
 
 impl fmt::Display for AclError {
-    /// One sentence: what failed, what to do about it, and the first line of what ACL says. All of that is in
+    /// One sentence: what failed, why as far as ACL says, and what to do about it. All that ACL says is in
     /// [`message`](AclError::message).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} failed with {}", self.op, self.code)?;
         if let Some(device) = self.device {
             write!(f, " on device {device}")?;
         }
-        if let Some(hint) = self.code.hint() {
-            write!(f, ": {hint}")?;
-        }
-        // The rest is ACL's trace back, which repeats it.
-        if let Some(line) = self.message.lines().map(str::trim).find(|line| !line.is_empty()) {
-            let separator = if self.code.hint().is_some() { "; " } else { ": " };
-            write!(f, "{separator}ACL says: {}", line.trim_end_matches('.'))?;
+        let mut separator = ": ";
+        for part in [reason(&self.message), self.code.hint()].into_iter().flatten() {
+            write!(f, "{separator}{part}")?;
+            separator = "; ";
         }
         Ok(())
     }
+}
+
+/// The first line of what ACL says, without number, process and time before it. The rest is a trace back, which repeats it.
+fn reason(message: &str) -> Option<&str> {
+    let line = message.lines().map(str::trim).find(|line| !line.is_empty())?;
+    let line = match line.split_once("] ") {
+        Some((head, rest)) if head.starts_with('E') && head.contains("[PID") => {
+            let dated = rest.starts_with(|first: char| first.is_ascii_digit());
+            rest.split_once(' ').filter(|_| dated).map_or(rest, |(_, reason)| reason)
+        }
+        _ => line,
+    };
+    Some(line.trim().trim_end_matches('.'))
 }
 
 impl std::error::Error for AclError {}
@@ -269,18 +289,19 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_one_line_with_hint_and_reason() {
-        let text = "\nEE1001: [PID: 1] the reason.\n\tTraceBack (most recent call last):\n\tthe reason again";
-        let shown = error(207_001, text).to_string();
+    fn an_error_is_one_line_with_reason_and_hint() {
+        let text = "EE1001: [PID: 1] 2026-11-22-11:09:24.174.360 The argument is invalid: no memory.\n\
+                    \tTraceBack (most recent call last):\n\tthe reason again";
         assert_eq!(
-            shown,
-            "aclrtMalloc failed with ACL_ERROR_RT_MEMORY_ALLOCATION (207001) on device 1: free device or pinned memory, or use a \
-             smaller batch; ACL says: EE1001: [PID: 1] the reason"
+            error(207_001, text).to_string(),
+            "aclrtMalloc failed with ACL_ERROR_RT_MEMORY_ALLOCATION (207001) on device 1: The argument is invalid: no memory; free \
+             device or pinned memory, or use a smaller batch"
         );
         assert_eq!(error(999_999, "").to_string(), "aclrtMalloc failed with status 999999 on device 1");
-        assert_eq!(
-            error(999_999, "odd").to_string(),
-            "aclrtMalloc failed with status 999999 on device 1: ACL says: odd"
-        );
+        for odd in ["odd", "\nodd.\n", "E: odd", "E] odd", "[PID: 1] odd", "EE1: [PID: 1] "] {
+            let shown = error(999_999, odd).to_string();
+            assert!(shown.starts_with("aclrtMalloc failed with status 999999 on device 1"), "{shown}");
+            assert!(!odd.contains("odd") || shown.contains("odd"), "{shown}");
+        }
     }
 }

@@ -111,6 +111,7 @@ impl Drop for DeviceMemory {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "aclrtFree")]
 pub struct DeviceBuffer<T: DeviceCopy> {
     all: DeviceView<T>,
 }
@@ -137,6 +138,10 @@ impl Context {
     }
 
     /// Allocates device memory for `len` values, and says in which pages.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory).
     #[doc(alias = "aclrtMalloc")]
     pub fn alloc_with<T: DeviceCopy>(&self, len: usize, policy: MallocPolicy) -> Result<DeviceBuffer<T>> {
         let memory = DeviceMemory::new(self, byte_len::<T>("aclrtMalloc", len)?, policy)?;
@@ -144,6 +149,10 @@ impl Context {
     }
 
     /// Allocates device memory and copies `values` into it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`](crate::ErrorKind::OutOfMemory).
     #[doc(alias = "aclrtMalloc")]
     pub fn alloc_from<T: DeviceCopy>(&self, values: &[T]) -> Result<DeviceBuffer<T>> {
         let buffer = self.alloc(values.len())?;
@@ -212,7 +221,7 @@ impl<T: DeviceCopy> DeviceView<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] if the range goes beyond the end.
+    /// [`Error::Length`] if the range goes beyond the end, or ends before it starts.
     pub fn view(&self, range: impl RangeBounds<usize>) -> Result<DeviceView<T>> {
         const OP: &str = "DeviceView::view";
         let start = match range.start_bound() {
@@ -235,10 +244,18 @@ impl<T: DeviceCopy> DeviceView<T> {
                 });
             }
         }
+        if start > end {
+            return Err(Error::Length {
+                op: OP,
+                expected: start,
+                actual: end,
+                unit: "elements at least, as the end of the range",
+            });
+        }
         Ok(DeviceView {
             memory: self.memory.clone(),
             offset: self.offset + start * size_of::<T>(),
-            len: end.saturating_sub(start),
+            len: end - start,
             of: PhantomData,
         })
     }

@@ -62,6 +62,10 @@ impl Stream {
     }
 
     /// Enqueues a copy from device memory to page-locked host memory. See [`Stream::upload`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::upload`].
     #[doc(alias = "aclrtMemcpyAsync")]
     pub fn download<T: DeviceCopy>(
         &self,
@@ -129,21 +133,28 @@ impl<T: DeviceCopy> Transfer<T> {
     ///
     /// # Errors
     ///
-    /// If the stream met an error the memory is leaked, because the copy may still be running.
+    /// If the stream met an error the memory is leaked, because the copy may still be running. [`Error::InCallback`] inside a callback
+    /// that did not come behind the copy on the same stream: nothing can be waited for there.
     #[doc(alias = "aclrtSynchronizeStream")]
     pub fn wait(mut self) -> Result<PinnedBuffer<T>> {
         if !self.is_known_done() {
+            Self::check_callback()?;
             self.stream.synchronize()?;
         }
         self.give_back()
     }
 
     /// Waits until the copy is done, but no longer than `timeout`. After a timeout the error gives the transfer back.
+    ///
+    /// # Errors
+    ///
+    /// After a timeout, and for [`Error::InCallback`], the error gives the transfer back. If the stream met an error the memory is leaked: see
+    /// [`Transfer::wait`].
     #[doc(alias = "aclrtSynchronizeStreamWithTimeout")]
     #[allow(clippy::result_large_err, reason = "the error gives the transfer back, by value as it came")]
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<PinnedBuffer<T>, Rejected<Transfer<T>>> {
         if !self.is_known_done()
-            && let Err(error) = self.stream.synchronize_timeout(timeout)
+            && let Err(error) = Self::check_callback().and_then(|()| self.stream.synchronize_timeout(timeout))
         {
             // A poisoned stream will never say that the copy is done.
             let returned = if self.stream.is_poisoned() { None } else { Some(self) };
@@ -153,9 +164,19 @@ impl<T: DeviceCopy> Transfer<T> {
     }
 
     /// Whether the copy is done, so that waiting does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Poisoned`] after a wait for the stream that failed; [`Error::InCallback`] inside a callback that did not come behind the copy
+    /// on the same stream.
     #[doc(alias = "aclrtStreamQuery")]
     pub fn is_done(&self) -> Result<bool> {
         Ok(self.is_known_done() || self.stream.is_idle()?)
+    }
+
+    /// Inside a callback nothing can be waited for; copies that the callback came behind need not be.
+    fn check_callback() -> Result<()> {
+        guard::check("waiting for a Transfer of another stream, or of after the callback,")
     }
 
     fn is_known_done(&self) -> bool {
