@@ -25,7 +25,9 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Sample>, Failure> {
                 return Err(format!("there is no PNG file in {}", path.display()).into());
             }
             files.extend(found);
-        } else if path.exists() && !path.is_file() {
+        } else if !path.exists() {
+            return Err(format!("there is no file or folder {}", path.display()).into());
+        } else if !path.is_file() {
             return Err(format!("{} is neither a file nor a folder", path.display()).into());
         } else {
             files.push(path.clone());
