@@ -101,10 +101,6 @@ impl Acl {
     ///
     /// [`Error::Acl`] if `aclInit` fails, [`Error::MissingSymbol`] if the table lacks it.
     ///
-    /// # Errors
-    ///
-    /// [`Error::Acl`] if `aclInit` fails, [`Error::MissingSymbol`] if the table lacks it.
-    ///
     /// # Safety
     ///
     /// Each function in the table must do what the C function of that name does, and stay callable for ever.
