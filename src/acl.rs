@@ -12,7 +12,7 @@ use std::{
     ptr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, Ordering, fence},
     },
     thread,
     time::{Duration, Instant},
@@ -243,6 +243,8 @@ impl Acl {
             // The list has one, this handle has one; new ones come only from handles or, under the lock held here, from the list.
             let others = Arc::strong_count(&self.runtime).saturating_sub(2);
             if others == 0 {
+                // What other threads did with their handles is done.
+                fence(Ordering::Acquire);
                 break runtimes;
             }
             if !callbacks || start.elapsed() > FINALIZE_PATIENCE {

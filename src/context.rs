@@ -98,6 +98,7 @@ impl Context {
         // SAFETY: a valid place for the answer. The context is destroyed by `ContextInner::drop`.
         unsafe { acl!(device, aclrtCreateContext(&mut raw, device.id())) }?;
         drop(restore);
+        current::hold(device, raw);
         Ok(Context::new(device, raw, true))
     }
 
@@ -120,6 +121,9 @@ impl Context {
     /// `raw` must be a live context of `device`. With `owned` it is destroyed when the last handle is dropped, and nobody else
     /// may destroy it; otherwise it must outlive all handles.
     pub unsafe fn from_raw(device: &Device, raw: sys::aclrtContext, owned: bool) -> Context {
+        if owned {
+            current::hold(device, raw);
+        }
         Context::new(device, raw, owned)
     }
 
@@ -325,6 +329,7 @@ impl Ending {
             return false;
         }
         if self.owned {
+            current::release(&self.device, self.raw.get());
             let _restore = Restore::new(self.device.acl());
             // SAFETY: `raw` came from aclrtCreateContext, or is owned by contract of `from_raw`; everything made in it held a clone
             // of the context, so it is gone, and this is the only destruction: nobody calls this again after true.

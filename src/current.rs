@@ -8,7 +8,12 @@ use crate::{
     runtime::{Site, acl, recent_message},
 };
 use ascendcl_sys::{self as sys, AclApi};
-use std::{cell::Cell, ptr};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, btree_map::Entry},
+    ptr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 thread_local! {
     /// How many [`Entered`] guards this thread has.
@@ -58,17 +63,48 @@ fn current(acl: &impl Site) -> Result<sys::aclrtContext> {
     }
 }
 
-/// Puts back, when dropped, the context that was current when it was made. Where none was, what is current stays: ACL cannot set none.
+/// The contexts that this crate keeps alive, by backend and address, and by how many owners. Some releases do not survive being
+/// given a context that was destroyed.
+static HELD: Mutex<BTreeMap<(usize, usize), usize>> = Mutex::new(BTreeMap::new());
+
+fn held() -> MutexGuard<'static, BTreeMap<(usize, usize), usize>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn key(site: &impl Site, raw: sys::aclrtContext) -> (usize, usize) {
+    (ptr::from_ref(site.api()).addr(), raw.addr())
+}
+
+/// This crate keeps the context alive, until as many calls of [`release`].
+pub(crate) fn hold(site: &impl Site, raw: sys::aclrtContext) {
+    *held().entry(key(site, raw)).or_insert(0) += 1;
+}
+
+/// To be called before the context is destroyed: nobody makes it current any more.
+pub(crate) fn release(site: &impl Site, raw: sys::aclrtContext) {
+    if let Entry::Occupied(mut owners) = held().entry(key(site, raw)) {
+        *owners.get_mut() -= 1;
+        if *owners.get() == 0 {
+            owners.remove();
+        }
+    }
+}
+
+/// Puts back, when dropped, the context that was current when it was made. Where none was, what is current stays: ACL cannot set
+/// none. So it does where this crate has destroyed that context since.
 pub(crate) struct Restore<'a> {
     acl: &'a Acl,
     raw: sys::aclrtContext,
     serial: u64,
+    /// Whether this crate kept it alive then.
+    held: bool,
 }
 
 impl<'a> Restore<'a> {
     pub(crate) fn new(acl: &'a Acl) -> Self {
         let raw = current(acl).unwrap_or(ptr::null_mut());
-        Restore { acl, raw, serial: remembered(acl) }
+        let held = !raw.is_null() && held().contains_key(&key(acl, raw));
+        Restore { acl, raw, serial: remembered(acl), held }
     }
 }
 
@@ -81,8 +117,15 @@ impl Drop for Restore<'_> {
         let mut serial = 0;
         if !self.raw.is_null() {
             let now = current(self.acl).unwrap_or(ptr::null_mut());
-            // SAFETY: `raw` was current a moment ago. If it was destroyed since, ACL refuses it and nothing is current.
-            if now == self.raw || unsafe { acl!(self.acl, aclrtSetCurrentContext(self.raw)) }.is_ok() {
+            // Locked until it is current, so that no other thread destroys it meanwhile.
+            let held = held();
+            let alive = !self.held || held.contains_key(&key(self.acl, self.raw));
+            let put_back = || {
+                // SAFETY: the context is alive: this crate has not destroyed it. One of other code was current a moment ago, and
+                // destroying it in between is up to that code.
+                unsafe { acl!(self.acl, aclrtSetCurrentContext(self.raw)) }
+            };
+            if now == self.raw || (alive && put_back().is_ok()) {
                 serial = self.serial;
             }
         }

@@ -6,7 +6,7 @@ use crate::{
     drop_hook,
     guard::{self, Disposal},
     reaper,
-    runtime::{Runtime, Site, acl},
+    runtime::{Runtime, SendRaw, Site, acl},
 };
 use ascendcl_sys as sys;
 use std::{fmt, ptr, sync::Arc};
@@ -66,6 +66,7 @@ impl Device {
         let mut primary = ptr::null_mut();
         // SAFETY: a valid place for the answer.
         let answer = unsafe { acl!(&site, aclrtGetCurrentContext(&mut primary)) };
+        current::hold(acl, primary);
         let inner = DeviceInner { acl: acl.clone(), id, primary };
         drop(restore);
         // After an error the device is reset by the drop of `inner`.
@@ -261,7 +262,8 @@ impl Site for Unopened<'_> {
     }
 }
 
-fn reset(acl: &Acl, id: i32) {
+fn reset(acl: &Acl, id: i32, primary: sys::aclrtContext) {
+    current::release(acl, primary);
     let _restore = Restore::new(acl);
     // SAFETY: pairs the aclrtSetDevice of `Device::open`. Everything that was made on the device through this crate held a
     // clone of the device, so it is gone.
@@ -271,10 +273,10 @@ fn reset(acl: &Acl, id: i32) {
 impl Drop for DeviceInner {
     fn drop(&mut self) {
         match guard::disposal() {
-            Disposal::Now => reset(&self.acl, self.id),
+            Disposal::Now => reset(&self.acl, self.id, self.primary),
             Disposal::Later => {
-                let (acl, id) = (self.acl.clone(), self.id);
-                reaper::run_later(move || reset(&acl, id));
+                let (acl, id, primary) = (self.acl.clone(), self.id, SendRaw::new(self.primary));
+                reaper::run_later(move || reset(&acl, id, primary.get()));
             }
             Disposal::Never => {}
         }

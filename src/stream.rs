@@ -223,6 +223,11 @@ impl Stream {
                 }
                 Err(error)
             }
+            // A state, such as the end of a sequence: nowhere does ACL say that the wait was over. The stream does.
+            Err(_) if !matches!(query(&self.inner.context, self.inner.raw), Ok(Completion::Done)) => {
+                self.inner.retire.put_back(waited);
+                Ok(())
+            }
             _ => {
                 self.inner.passed.fetch_max(issued, Ordering::AcqRel);
                 drop(self.inner.retire.after_wait(waited));
@@ -396,6 +401,11 @@ impl Stream {
         // Counted also after an error that does not say whether something was submitted.
         let number = self.inner.issued.fetch_add(1, Ordering::AcqRel) + 1;
         result.map(|()| number)
+    }
+
+    /// An operation failed in a way that does not say whether a part of it was submitted: the stream counts as busy.
+    pub(crate) fn count_failed(&self) {
+        self.inner.issued.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Keeps what an enqueued operation uses until the stream has passed it.

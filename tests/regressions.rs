@@ -239,3 +239,44 @@ backend_test! {
         });
     }
 }
+
+sim_test! {
+    fn a_context_that_was_destroyed_is_not_put_back() {
+        static SET: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+        static DESTROYED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+        static STALE: AtomicUsize = AtomicUsize::new(0);
+        unsafe extern "C" fn set(context: sys::aclrtContext) -> sys::aclError {
+            SET.lock().unwrap().push(context.addr());
+            if DESTROYED.lock().unwrap().contains(&context.addr()) {
+                STALE.fetch_add(1, Ordering::SeqCst);
+            }
+            // SAFETY: the caller's contract, handed on.
+            unsafe { ascendcl_sim::api().aclrtSetCurrentContext.unwrap()(context) }
+        }
+        unsafe extern "C" fn destroy(context: sys::aclrtContext) -> sys::aclError {
+            DESTROYED.lock().unwrap().push(context.addr());
+            // SAFETY: the caller's contract, handed on.
+            unsafe { ascendcl_sim::api().aclrtDestroyContext.unwrap()(context) }
+        }
+        with_table(
+            |table| {
+                table.aclrtSetCurrentContext = Some(set);
+                table.aclrtDestroyContext = Some(destroy);
+            },
+            |acl| {
+                let device = acl.device(0)?;
+                let (first, second) = (device.create_context()?, device.create_context()?);
+                let outer = first.enter()?;
+                let inner = second.enter()?;
+                // Out of order: the inner guard remembers the first context, which goes before it.
+                drop(outer);
+                drop(first);
+                drop(inner);
+                drop(second);
+                assert!(!SET.lock().unwrap().is_empty() && DESTROYED.lock().unwrap().len() == 2);
+                assert_eq!(STALE.load(Ordering::SeqCst), 0, "a destroyed context was made current");
+                Ok(())
+            },
+        )?;
+    }
+}

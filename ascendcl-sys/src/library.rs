@@ -179,7 +179,10 @@ impl Handle {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Err(Failure::Absent(Reason::NoSuchFile));
             }
-            Ok(found) if found.is_dir() => return Err(Failure::Absent(Reason::NotAFile)),
+            // A pipe, for example, would keep the loader waiting for ever.
+            Ok(_) if fs::metadata(path).is_ok_and(|target| !target.is_file()) => {
+                return Err(Failure::Absent(Reason::NotAFile));
+            }
             // What cannot be looked at is left to the loader, which says why.
             _ => {}
         }

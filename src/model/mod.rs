@@ -215,14 +215,19 @@ impl Model {
             // of the model are ordered.
             unsafe { acl!(stream, aclmdlExecuteAsync(self.inner.id, inputs.as_raw(), outputs.as_raw(), raw)) }
         });
-        if result.as_ref().err().is_none_or(|error| !error.is_refusal()) {
-            let inner = stream.inner();
-            if last.as_ref().is_none_or(|last| Weak::as_ptr(&last.stream) != Arc::as_ptr(inner)) {
-                *last = Some(LastUse { stream: Arc::downgrade(inner), gone: inner.gone().clone() });
+        if let Err(error) = &result {
+            if !matches!(error, Error::Acl(_)) {
+                return result.map(drop);
             }
+            // An execution is many tasks: whatever ACL says, some of them may have been submitted.
+            stream.count_failed();
         }
-        let owners = || [self.inner.clone() as Kept, inputs.inner().clone(), outputs.inner().clone()];
-        stream.keep_unless_refused(result, owners, 0)
+        let inner = stream.inner();
+        if last.as_ref().is_none_or(|last| Weak::as_ptr(&last.stream) != Arc::as_ptr(inner)) {
+            *last = Some(LastUse { stream: Arc::downgrade(inner), gone: inner.gone().clone() });
+        }
+        stream.keep([self.inner.clone() as Kept, inputs.inner().clone(), outputs.inner().clone()], 0);
+        result.map(drop)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<LastUse>> {
