@@ -192,7 +192,9 @@ impl Stream {
     /// Leaves the pool thread until there is a signal; goes on at once if there has been one.
     fn park(self: &Arc<Self>, task: Task) -> Outcome {
         let mut state = self.state.lock();
-        let signal = if state.cancelled { Some(Signal::Cancelled) } else { state.signal };
+        // The stream may have been told to skip callbacks after this one was posted and before it is seen to wait.
+        let skipped = state.skip_callbacks && matches!(task, Task::Callback(_));
+        let signal = if state.cancelled || skipped { Some(Signal::Cancelled) } else { state.signal };
         match signal {
             None => {
                 state.current = Some(task);
