@@ -318,3 +318,10 @@ fn host_access_maps_device_memory() {
     assert_eq!(download(device, 64), [3; 64]);
     ok!(aclrtFree, device);
 }
+
+#[test]
+fn more_pinned_memory_than_the_machine_has_is_refused() {
+    let _session = card();
+    let mut host = ptr::null_mut();
+    assert_eq!(acl!(aclrtMallocHost, &mut host, 1 << 46), 207_001);
+}

@@ -4,6 +4,13 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
+/// The memory of this machine, in bytes.
+pub(crate) fn physical_memory() -> usize {
+    // SAFETY: sysconf has no preconditions.
+    let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
+    usize::try_from(pages).map_or(usize::MAX, |pages| pages.saturating_mul(page_size()))
+}
+
 /// The page size this module counts in. Both 64-bit targets have pages of at least this size; larger pages only waste a little.
 pub(crate) fn page_size() -> usize {
     use std::sync::OnceLock;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ascendcl_sys::{self as sys, aclError};
 
 use super::block::FRESH;
-use super::map::{Mapping, page_size};
+use super::map::{Mapping, page_size, physical_memory};
 use super::space;
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::error::fail;
@@ -122,6 +122,10 @@ pub(crate) fn malloc_host(size: usize) -> Result<*mut c_void, aclError> {
             format_args!("cannot allocate {size} bytes of pinned memory: {why}"),
         )
     };
+    // Page-locked memory is there at once, and all of it is written below.
+    if size > physical_memory() {
+        return Err(failed(&"this machine has less"));
+    }
     let page = page_size();
     let rounded = size.checked_next_multiple_of(ALIGN).ok_or_else(|| failed(&"the size overflows"))?;
     let data = rounded.checked_next_multiple_of(page).ok_or_else(|| failed(&"the size overflows"))?;
