@@ -1,8 +1,9 @@
 //! [`Context`]: where streams, events and memory are made, and the current context of a thread.
 //!
 //! ACL keeps one current context per thread, and almost every call works in it. Here each handle knows its context
-//! and makes it current by itself: it asks what is current and sets its own only if that is another one. Constructors and
-//! destructors put back what they found. Calls that need a context: everything on streams, events, memory and models;
+//! and makes it current by itself: it asks what is current and sets its own only if that is another one. Opening a
+//! device, creating a context, and destructors put back what they found; other calls leave their context current, so that
+//! the next one finds it. Calls that need a context: everything on streams, events, memory and models;
 //! those that need none: [`Acl`](crate::Acl)'s and opening a device. A wrong current context is an error of ACL (107002, 107003), never undefined
 //! behaviour.
 //!
