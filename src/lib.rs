@@ -131,6 +131,8 @@ mod memory;
 #[cfg(not(loom))]
 mod model;
 #[cfg(not(loom))]
+mod ordering;
+#[cfg(not(loom))]
 mod reaper;
 #[cfg(not(loom))]
 mod runtime;

@@ -3,6 +3,7 @@
 mod support;
 
 use ascendcl::{Acl, Context, DataType, Dataset, Error, ErrorKind, Model, Result, Stream};
+use ascendcl_sim::LiveKind;
 use std::{path::PathBuf, thread};
 use support::{Gate, HostGate, Random};
 
@@ -375,5 +376,23 @@ backend_test! {
         let (inputs, outputs) = (model.create_inputs()?, model.create_outputs()?);
         inputs.buffer(0).unwrap().memset(0)?;
         model.execute(&inputs, &outputs)?;
+    }
+}
+
+backend_test! {
+    fn a_stream_that_only_executes_frees_what_it_used(acl) {
+        let Some((context, model)) = load(acl)? else { return Ok(()) };
+        let stream = context.create_stream()?;
+        let inputs = model.create_inputs()?;
+        inputs.buffer(0).unwrap().memset(0)?;
+        for _ in 0..150 {
+            model.execute_async(&stream, &inputs, &model.create_outputs()?)?;
+            // Says when it is done, as in a program that streams and never synchronises.
+            stream.launch_callback(|| ())?.wait()?;
+        }
+        if acl.is_simulated() {
+            let kept = ascendcl_sim::live().iter().filter(|live| live.kind == LiveKind::Dataset).count();
+            assert!(kept <= 100, "{kept} datasets are kept though the stream has passed them all");
+        }
     }
 }

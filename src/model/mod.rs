@@ -227,6 +227,7 @@ impl Model {
             *last = Some(LastUse { stream: Arc::downgrade(inner), gone: inner.gone().clone() });
         }
         stream.keep([self.inner.clone() as Kept, inputs.inner().clone(), outputs.inner().clone()], 0);
+        stream.tidy();
         result.map(drop)
     }
 
