@@ -70,7 +70,7 @@
 //! - `auto`, the default: an installed CANN, otherwise the simulator (with feature `sim`). A CANN that is there but does not load is
 //!   an error, not a reason to simulate.
 //! - `cann`: an installed CANN. The error names every place that was tried. `ASCENDCL_LIBRARY` names the library file.
-//! - `sim`: the simulator, configured by [`ASCENDCL_SIM_*` variables](https://docs.rs/ascendcl-sim).
+//! - `sim`: the simulator, configured by the `ASCENDCL_SIM_*` variables that the documentation of `ascendcl-sim` lists.
 //!
 //! A function that the installed release lacks is an error of that call, [`Error::MissingSymbol`]; [`Acl::supports`] asks first.
 //!
