@@ -5,7 +5,7 @@ use crate::{
     callback::StreamCallbacks,
     guard::{self, Disposal},
     reaper,
-    retire::RetireQueue,
+    retire::{RetireQueue, Waited},
     runtime::{Runtime, Site, acl, millis},
     teardown::{Completion, Kept, Teardown, query},
 };
@@ -228,8 +228,7 @@ impl Stream {
                 Ok(())
             }
             _ => {
-                self.inner.passed.fetch_max(issued, Ordering::AcqRel);
-                drop(self.inner.retire.after_wait(waited));
+                self.inner.release(issued, waited);
                 Ok(())
             }
         }
@@ -247,21 +246,13 @@ impl Stream {
         self.inner.context.bind(OP)?;
         let issued = self.inner.issued.load(Ordering::Acquire);
         let waited = self.inner.retire.before_wait();
-        match query(&self.inner.context, self.inner.raw) {
-            Ok(Completion::Done) => {
-                self.inner.passed.fetch_max(issued, Ordering::AcqRel);
-                drop(self.inner.retire.after_wait(waited));
-                Ok(true)
-            }
-            Ok(Completion::Pending) => {
-                self.inner.retire.put_back(waited);
-                Ok(false)
-            }
-            Err(error) => {
-                self.inner.retire.put_back(waited);
-                Err(error)
-            }
+        let completion = query(&self.inner.context, self.inner.raw);
+        if let Ok(Completion::Done) = completion {
+            self.inner.release(issued, waited);
+            return Ok(true);
         }
+        self.inner.retire.put_back(waited);
+        completion.map(|_| false)
     }
 
     /// Its number on the device.
@@ -303,15 +294,14 @@ impl Stream {
     ) -> Result<u64> {
         self.inner.check_poison(op)?;
         self.inner.context.bind(op)?;
-        let result = call(self.inner.raw);
-        if let Err(error) = &result
-            && error.is_refusal()
-        {
-            return Err(error.clone());
+        match call(self.inner.raw) {
+            Err(error) if error.is_refusal() => Err(error),
+            // Counted also after an error that does not say whether something was submitted.
+            result => {
+                let number = self.inner.issued.fetch_add(1, Ordering::AcqRel) + 1;
+                result.map(|()| number)
+            }
         }
-        // Counted also after an error that does not say whether something was submitted.
-        let number = self.inner.issued.fetch_add(1, Ordering::AcqRel) + 1;
-        result.map(|()| number)
     }
 
     /// Puts a record of an event of this device into the stream.
@@ -324,8 +314,8 @@ impl Stream {
         Ok(())
     }
 
-    /// An operation failed in a way that does not say whether a part of it was submitted: the stream counts as busy.
-    pub(crate) fn count_failed(&self) {
+    /// Counts an operation that was refused, but of which a part may have been submitted.
+    pub(crate) fn count_refused(&self) {
         self.inner.issued.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -391,6 +381,12 @@ fn is_state(error: &Error) -> bool {
 impl StreamInner {
     fn check_poison(&self, op: &'static str) -> Result<()> {
         if self.poisoned.load(Ordering::Acquire) { Err(Error::Poisoned { op }) } else { Ok(()) }
+    }
+
+    /// A wait vouches for the first `issued` operations: releases what they used.
+    fn release(&self, issued: u64, waited: Waited<Kept, Event>) {
+        self.passed.fetch_max(issued, Ordering::AcqRel);
+        drop(self.retire.after_wait(waited));
     }
 
     /// Becomes true when the stream is destroyed and all its work done.

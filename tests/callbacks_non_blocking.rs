@@ -4,15 +4,12 @@ mod support;
 
 use ascendcl::{CallbackMode, ErrorKind, Result, Stream};
 use ascendcl_sim::Profile;
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    thread,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+    mpsc,
 };
-use support::{kind, with_profile};
+use support::{Bomb, kind, with_profile};
 
 fn stream(acl: &ascendcl::Acl) -> Result<Stream> {
     acl.device(0)?.create_context()?.create_stream()
@@ -31,17 +28,6 @@ impl Tell {
 impl Drop for Tell {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Panics when it is dropped.
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            panic!("the bomb went off");
-        }
     }
 }
 

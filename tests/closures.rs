@@ -9,27 +9,15 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Duration,
 };
-use support::{Gate, until};
+use support::{Bomb, Gate, until};
 
 const SOON: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(30);
 
 fn stream(acl: &ascendcl::Acl) -> Result<Stream> {
     acl.device(0)?.create_context()?.create_stream()
-}
-
-/// Panics when it is dropped.
-struct Bomb;
-
-impl Drop for Bomb {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            panic!("the bomb went off");
-        }
-    }
 }
 
 backend_test! {

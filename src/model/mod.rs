@@ -220,7 +220,9 @@ impl Model {
                 return result.map(drop);
             }
             // An execution is many tasks: whatever ACL says, some of them may have been submitted.
-            stream.count_failed();
+            if error.is_refusal() {
+                stream.count_refused();
+            }
         }
         let inner = stream.inner();
         if last.as_ref().is_none_or(|last| Weak::as_ptr(&last.stream) != Arc::as_ptr(inner)) {

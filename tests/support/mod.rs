@@ -87,6 +87,17 @@ macro_rules! sim_test {
     };
 }
 
+/// Panics when it is dropped.
+pub struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("the bomb went off");
+        }
+    }
+}
+
 /// Where a test runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
