@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::AtomicU32;
 
+use crate::check::fault::Fault;
 use crate::profile::Profile;
 
 /// Peer access is kept in one machine word.
@@ -32,6 +33,7 @@ pub struct Config {
     no_peer_access: bool,
     leaks: LeakReport,
     visible: Option<String>,
+    faults: Vec<Fault>,
 }
 
 /// A configuration that makes no sense, or came too late.
@@ -107,6 +109,14 @@ impl Config {
             }
         };
         config.visible = variable("ASCEND_RT_VISIBLE_DEVICES");
+        for text in variable("ASCENDCL_SIM_FAULTS")
+            .unwrap_or_default()
+            .split(';')
+            .filter(|text| !text.trim().is_empty())
+        {
+            let fault = text.parse().map_err(|error| ConfigError(format!("ASCENDCL_SIM_FAULTS: {error}")))?;
+            config.faults.push(fault);
+        }
         config.check()?;
         Ok(config)
     }
@@ -154,6 +164,12 @@ impl Config {
         self
     }
 
+    /// Makes a function fail, see [`Fault`]. May be called several times.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if let Some(count) = self.devices.filter(|&count| count > MOST_DEVICES) {
             return Err(ConfigError(format!("{count} devices are too many: {MOST_DEVICES} at most")));
@@ -180,6 +196,7 @@ impl Config {
             peer_access: !self.no_peer_access,
             leaks: self.leaks,
             visible,
+            faults: self.faults,
             wait_seconds: AtomicU32::new(0),
         }
     }
@@ -197,6 +214,7 @@ pub(crate) struct Settings {
     pub(crate) wait_seconds: AtomicU32,
     /// Physical numbers of the devices the program sees, or why it sees none.
     pub(crate) visible: Result<Vec<usize>, String>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 fn parse_size(text: &str) -> Option<usize> {

@@ -14,6 +14,7 @@ use crate::lock::Mutex;
 
 /// What a token stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code)]
 #[repr(u8)]
 pub(crate) enum Kind {
     /// `aclrtContext`
@@ -28,6 +29,68 @@ pub(crate) enum Kind {
     Dataset,
     /// `aclDataBuffer`
     DataBuffer,
+    /// `aclTensorDesc`
+    TensorDesc,
+    /// `aclrtNotify`
+    Notify,
+    /// `aclrtLabel`
+    Label,
+    /// `aclrtLabelList`
+    LabelList,
+    /// `aclmdlRI`
+    ModelInstance,
+    /// `aclmdlRITask`
+    InstanceTask,
+    /// `aclrtTaskGrp`
+    TaskGroup,
+    /// `aclrtBinHandle` and `aclrtBinary`
+    Binary,
+    /// `aclrtFuncHandle`
+    Function,
+    /// `aclrtArgsHandle`
+    KernelArgs,
+    /// `aclrtParamHandle`
+    KernelParam,
+    /// `aclrtDrvMemHandle`
+    PhysicalMemory,
+    /// `aclrtMemPool`
+    MemoryPool,
+    /// `aclrtAllocatorDesc`
+    AllocatorDesc,
+    /// `aclrtGroupInfo`
+    GroupInfo,
+    /// `aclmdlAIPP`
+    Aipp,
+    /// `aclmdlConfigHandle`
+    ModelConfig,
+    /// `aclmdlExecConfigHandle`
+    ExecConfig,
+    /// `aclmdlBundleQueryInfo`
+    BundleInfo,
+    /// `acltdtChannelHandle`
+    Channel,
+    /// `acltdtDataItem`
+    DataItem,
+    /// `acltdtDataset`
+    TensorDataset,
+    /// `acltdtQueueAttr`
+    QueueAttr,
+    /// `acltdtQueueRoute`
+    QueueRoute,
+    /// `acltdtQueueRouteList`
+    QueueRouteList,
+    /// `acltdtQueueRouteQueryInfo`
+    QueueRouteQuery,
+    /// `acltdtBuf` and `aclrtMbuf`
+    SharedBuffer,
+    /// `aclprofConfig`
+    ProfilingConfig,
+    /// `aclprofStepInfo`
+    StepInfo,
+    /// `aclprofSubscribeConfig`
+    SubscribeConfig,
+    /// A stamp of the profiler
+    Stamp,
 }
 
 /// Top byte of each token. With bit 63 set and bits 62.. mixed it is no canonical address on x86-64, and none on aarch64 either,

@@ -36,6 +36,7 @@
 //! | `ASCENDCL_SIM_HOST_ACCESS` | `1`: the host can read and write device memory at its device address |
 //! | `ASCENDCL_SIM_PEER_ACCESS` | `0`: devices cannot be given access to each other's memory |
 //! | `ASCENDCL_SIM_LEAKS` | `report`: print what is alive when ACL is finalised and when the process exits; `off`: say nothing. Otherwise the `log` crate is told |
+//! | `ASCENDCL_SIM_FAULTS` | calls to fail, with semicolons between them, see [`Fault`] |
 //! | `ASCEND_RT_VISIBLE_DEVICES` | the devices a program sees, as on a card: `0,2`, ascending |
 //!
 //! A wrong value is said by `aclInit`, which answers 100000 with a text.
@@ -64,6 +65,7 @@ use std::sync::OnceLock;
 
 use ascendcl_sys::AclApi;
 
+pub use check::fault::{Fault, FaultKind};
 pub use check::leak::{Live, LiveKind};
 pub use config::{Config, ConfigError, LeakReport};
 pub use profile::Profile;

@@ -14,7 +14,7 @@ const VERSION: (i32, i32, i32) = (1, 13, 0);
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclInit(configPath: *const c_char) -> aclError {
-    call("aclInit", || {
+    call!("aclInit", || {
         if configPath.is_null() {
             return process::init(None);
         }
@@ -26,12 +26,12 @@ unsafe extern "C" fn aclInit(configPath: *const c_char) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclFinalize() -> aclError {
-    call("aclFinalize", process::finalize)
+    call!("aclFinalize", process::finalize)
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclFinalizeReference(refCount: *mut u64) -> aclError {
-    call("aclFinalizeReference", || {
+    call!("aclFinalizeReference", || {
         let left = process::finalize_reference()?;
         if !refCount.is_null() {
             // SAFETY: the caller passes NULL or a place to write to.
@@ -43,17 +43,17 @@ unsafe extern "C" fn aclFinalizeReference(refCount: *mut u64) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclGetRecentErrMsg() -> *const c_char {
-    call_or("aclGetRecentErrMsg", |_| ptr::null(), error::recent_message)
+    call_or!("aclGetRecentErrMsg", |_| ptr::null(), error::recent_message)
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtPeekAtLastError(level: aclrtLastErrLevel) -> aclError {
-    call("aclrtPeekAtLastError", || last_error(level, false))
+    call!("aclrtPeekAtLastError", || last_error(level, false))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetLastError(level: aclrtLastErrLevel) -> aclError {
-    call("aclrtGetLastError", || last_error(level, true))
+    call!("aclrtGetLastError", || last_error(level, true))
 }
 
 fn last_error(level: aclrtLastErrLevel, clear: bool) -> Result<(), aclError> {
@@ -72,7 +72,7 @@ unsafe extern "C" fn aclrtGetVersion(
     minorVersion: *mut i32,
     patchVersion: *mut i32,
 ) -> aclError {
-    call("aclrtGetVersion", || {
+    call!("aclrtGetVersion", || {
         not_null(majorVersion, "majorVersion")?;
         not_null(minorVersion, "minorVersion")?;
         not_null(patchVersion, "patchVersion")?;
@@ -88,12 +88,12 @@ unsafe extern "C" fn aclrtGetVersion(
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetSocName() -> *const c_char {
-    call_or("aclrtGetSocName", |_| ptr::null(), || process::machine().settings().profile.soc_name().as_ptr())
+    call_or!("aclrtGetSocName", |_| ptr::null(), || process::machine().settings().profile.soc_name().as_ptr())
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetRunMode(runMode: *mut aclrtRunMode) -> aclError {
-    call("aclrtGetRunMode", || {
+    call!("aclrtGetRunMode", || {
         not_null(runMode, "runMode")?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { runMode.write(sys::ACL_HOST) };

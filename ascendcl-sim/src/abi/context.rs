@@ -7,7 +7,7 @@ use crate::core::{context, current_context, process};
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateContext(context: *mut aclrtContext, deviceId: i32) -> aclError {
-    call("aclrtCreateContext", || {
+    call!("aclrtCreateContext", || {
         not_null(context, "context")?;
         let handle = context::create(deviceId)?;
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -18,7 +18,7 @@ unsafe extern "C" fn aclrtCreateContext(context: *mut aclrtContext, deviceId: i3
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtDestroyContext(context: aclrtContext) -> aclError {
-    call("aclrtDestroyContext", || {
+    call!("aclrtDestroyContext", || {
         not_null(context, "context")?;
         context::destroy(context)
     })
@@ -26,7 +26,7 @@ unsafe extern "C" fn aclrtDestroyContext(context: aclrtContext) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetCurrentContext(context: aclrtContext) -> aclError {
-    call("aclrtSetCurrentContext", || {
+    call!("aclrtSetCurrentContext", || {
         not_null(context, "context")?;
         context::set_current(context)
     })
@@ -34,7 +34,7 @@ unsafe extern "C" fn aclrtSetCurrentContext(context: aclrtContext) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> aclError {
-    call("aclrtGetCurrentContext", || {
+    call!("aclrtGetCurrentContext", || {
         not_null(context, "context")?;
         let handle = current_context()?.handle();
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -45,7 +45,7 @@ unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> aclEr
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCtxGetCurrentDefaultStream(stream: *mut aclrtStream) -> aclError {
-    call("aclrtCtxGetCurrentDefaultStream", || {
+    call!("aclrtCtxGetCurrentDefaultStream", || {
         not_null(stream, "stream")?;
         let handle = current_context()?.default_handle();
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -56,7 +56,7 @@ unsafe extern "C" fn aclrtCtxGetCurrentDefaultStream(stream: *mut aclrtStream) -
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetPrimaryCtxState(deviceId: i32, flags: *mut u32, active: *mut i32) -> aclError {
-    call("aclrtGetPrimaryCtxState", || {
+    call!("aclrtGetPrimaryCtxState", || {
         not_null(active, "active")?;
         if !flags.is_null() {
             return Err(invalid("flags must be NULL"));

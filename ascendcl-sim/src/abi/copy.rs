@@ -2,6 +2,8 @@
 
 use core::ffi::c_void;
 
+use std::sync::Arc;
+
 use ascendcl_sys::{self as sys, AclApi, aclError, aclrtMemcpyKind, aclrtStream};
 
 use super::{call, fill, invalid, not_null};
@@ -22,7 +24,7 @@ unsafe extern "C" fn aclrtMemcpy(
     count: usize,
     kind: aclrtMemcpyKind,
 ) -> aclError {
-    call("aclrtMemcpy", || {
+    call!("aclrtMemcpy", || {
         // Before anything else, also before the pointers.
         if count == 0 {
             return Ok(());
@@ -47,7 +49,7 @@ unsafe extern "C" fn aclrtMemcpyAsync(
     kind: aclrtMemcpyKind,
     stream: aclrtStream,
 ) -> aclError {
-    call("aclrtMemcpyAsync", || {
+    call!("aclrtMemcpyAsync", || {
         if count == 0 {
             return Ok(());
         }
@@ -69,7 +71,7 @@ unsafe extern "C" fn aclrtMemcpy2d(
     height: usize,
     kind: aclrtMemcpyKind,
 ) -> aclError {
-    call("aclrtMemcpy2d", || {
+    call!("aclrtMemcpy2d", || {
         if width == 0 || height == 0 {
             return Ok(());
         }
@@ -92,7 +94,7 @@ unsafe extern "C" fn aclrtMemcpy2dAsync(
     kind: aclrtMemcpyKind,
     stream: aclrtStream,
 ) -> aclError {
-    call("aclrtMemcpy2dAsync", || {
+    call!("aclrtMemcpy2dAsync", || {
         if width == 0 || height == 0 {
             return Ok(());
         }
@@ -136,7 +138,7 @@ unsafe fn enqueue(
     match plan {
         Plan::Queued(transfer) => stream.push(Task::Copy(transfer)),
         Plan::Staged(staged) => {
-            stream.push(Task::Work { operation: "staged copy", work: Box::new(move || staged.run()) })
+            stream.push(Task::Work { operation: "staged copy", work: Arc::new(move || staged.run()) })
         }
         Plan::Blocking => {
             // The stream's own error, if it has one, comes first and nothing is copied.
@@ -199,7 +201,7 @@ fn shape(to_pitch: usize, from_pitch: usize, width: usize, height: usize) -> Res
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtMemset(devPtr: *mut c_void, maxCount: usize, value: i32, count: usize) -> aclError {
-    call("aclrtMemset", || {
+    call!("aclrtMemset", || {
         not_null(devPtr, "devPtr")?;
         let context = current_context()?;
         check_capacity(maxCount, count)?;
@@ -218,7 +220,7 @@ unsafe extern "C" fn aclrtMemsetAsync(
     count: usize,
     stream: aclrtStream,
 ) -> aclError {
-    call("aclrtMemsetAsync", || {
+    call!("aclrtMemsetAsync", || {
         not_null(devPtr, "devPtr")?;
         let stream = resolve_stream(stream)?;
         check_capacity(maxCount, count)?;

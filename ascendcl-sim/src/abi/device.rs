@@ -8,22 +8,22 @@ use crate::error::fail;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetDevice(deviceId: i32) -> aclError {
-    call("aclrtSetDevice", || device::set(deviceId))
+    call!("aclrtSetDevice", || device::set(deviceId))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtResetDevice(deviceId: i32) -> aclError {
-    call("aclrtResetDevice", || device::reset(deviceId, false))
+    call!("aclrtResetDevice", || device::reset(deviceId, false))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtResetDeviceForce(deviceId: i32) -> aclError {
-    call("aclrtResetDeviceForce", || device::reset(deviceId, true))
+    call!("aclrtResetDeviceForce", || device::reset(deviceId, true))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetDevice(deviceId: *mut i32) -> aclError {
-    call("aclrtGetDevice", || {
+    call!("aclrtGetDevice", || {
         not_null(deviceId, "deviceId")?;
         let id = current_context()?.device().id();
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -34,7 +34,7 @@ unsafe extern "C" fn aclrtGetDevice(deviceId: *mut i32) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetDeviceCount(count: *mut u32) -> aclError {
-    call("aclrtGetDeviceCount", || {
+    call!("aclrtGetDeviceCount", || {
         not_null(count, "count")?;
         let devices = process::device_count()?;
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -45,12 +45,12 @@ unsafe extern "C" fn aclrtGetDeviceCount(count: *mut u32) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeDevice() -> aclError {
-    call("aclrtSynchronizeDevice", || current_context()?.synchronize(None))
+    call!("aclrtSynchronizeDevice", || current_context()?.synchronize(None))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeDeviceWithTimeout(timeout: i32) -> aclError {
-    call("aclrtSynchronizeDeviceWithTimeout", || {
+    call!("aclrtSynchronizeDeviceWithTimeout", || {
         let timeout = milliseconds(timeout)?;
         current_context()?.synchronize(timeout)
     })
@@ -58,7 +58,7 @@ unsafe extern "C" fn aclrtSynchronizeDeviceWithTimeout(timeout: i32) -> aclError
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtQueryDeviceStatus(deviceId: i32, deviceStatus: *mut aclrtDeviceStatus) -> aclError {
-    call("aclrtQueryDeviceStatus", || {
+    call!("aclrtQueryDeviceStatus", || {
         not_null(deviceStatus, "deviceStatus")?;
         process::device(deviceId)?;
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -72,7 +72,7 @@ unsafe extern "C" fn aclrtGetDeviceUtilizationRate(
     deviceId: i32,
     utilizationInfo: *mut aclrtUtilizationInfo,
 ) -> aclError {
-    call("aclrtGetDeviceUtilizationRate", || {
+    call!("aclrtGetDeviceUtilizationRate", || {
         not_null(utilizationInfo, "utilizationInfo")?;
         let device = process::device(deviceId)?;
         // SAFETY: not NULL, and the caller passes an initialised structure.
@@ -95,7 +95,7 @@ unsafe extern "C" fn aclrtDeviceCanAccessPeer(
     deviceId: i32,
     peerDeviceId: i32,
 ) -> aclError {
-    call("aclrtDeviceCanAccessPeer", || {
+    call!("aclrtDeviceCanAccessPeer", || {
         not_null(canAccessPeer, "canAccessPeer")?;
         if deviceId == peerDeviceId {
             return Err(invalid(format_args!("device {deviceId} is not a peer of itself")));
@@ -110,7 +110,7 @@ unsafe extern "C" fn aclrtDeviceCanAccessPeer(
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtDeviceEnablePeerAccess(peerDeviceId: i32, flags: u32) -> aclError {
-    call("aclrtDeviceEnablePeerAccess", || {
+    call!("aclrtDeviceEnablePeerAccess", || {
         if flags != 0 {
             return Err(fail(sys::ACL_ERROR_FEATURE_UNSUPPORTED, format_args!("flags {flags:#x} must be 0")));
         }
@@ -136,7 +136,7 @@ unsafe extern "C" fn aclrtDeviceEnablePeerAccess(peerDeviceId: i32, flags: u32) 
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtDeviceDisablePeerAccess(peerDeviceId: i32) -> aclError {
-    call("aclrtDeviceDisablePeerAccess", || {
+    call!("aclrtDeviceDisablePeerAccess", || {
         let context = current_context()?;
         let peer = process::device(peerDeviceId)?;
         context.device().enable_peer(peer.id(), false);
@@ -150,7 +150,7 @@ unsafe extern "C" fn aclrtDevicePeerAccessStatus(
     peerDeviceId: i32,
     status: *mut i32,
 ) -> aclError {
-    call("aclrtDevicePeerAccessStatus", || {
+    call!("aclrtDevicePeerAccessStatus", || {
         not_null(status, "status")?;
         let device = process::device(deviceId)?;
         let peer = process::device(peerDeviceId)?;
@@ -165,7 +165,7 @@ unsafe extern "C" fn aclrtDeviceGetStreamPriorityRange(
     leastPriority: *mut i32,
     greatestPriority: *mut i32,
 ) -> aclError {
-    call("aclrtDeviceGetStreamPriorityRange", || {
+    call!("aclrtDeviceGetStreamPriorityRange", || {
         not_null(leastPriority, "leastPriority")?;
         not_null(greatestPriority, "greatestPriority")?;
         let context = current_context()?;

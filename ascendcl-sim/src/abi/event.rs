@@ -21,19 +21,19 @@ const COMMON_FLAGS: u32 =
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEvent(event: *mut aclrtEvent) -> aclError {
     // SAFETY: same contract.
-    call("aclrtCreateEvent", || unsafe { create(event, Mode::Plain, COMMON_FLAGS) })
+    call!("aclrtCreateEvent", || unsafe { create(event, Mode::Plain, COMMON_FLAGS) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEventWithFlag(event: *mut aclrtEvent, flag: u32) -> aclError {
     // SAFETY: same contract.
-    call("aclrtCreateEventWithFlag", || unsafe { create(event, Mode::Flagged, flag) })
+    call!("aclrtCreateEventWithFlag", || unsafe { create(event, Mode::Flagged, flag) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEventExWithFlag(event: *mut aclrtEvent, flag: u32) -> aclError {
     // SAFETY: same contract.
-    call("aclrtCreateEventExWithFlag", || unsafe { create(event, Mode::Extended, flag) })
+    call!("aclrtCreateEventExWithFlag", || unsafe { create(event, Mode::Extended, flag) })
 }
 
 /// # Safety
@@ -81,7 +81,7 @@ fn unsupported(what: &str) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
-    call("aclrtDestroyEvent", || {
+    call!("aclrtDestroyEvent", || {
         not_null(event, "event")?;
         // Tasks that use the event keep it: its records and waits still happen.
         EVENTS.remove(event).map(drop).ok_or_else(|| unknown(event))
@@ -90,7 +90,7 @@ unsafe extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
-    call("aclrtRecordEvent", || {
+    call!("aclrtRecordEvent", || {
         let event = find(event)?;
         let stream = resolve_stream(stream)?;
         if event.device().id() != stream.device().id() {
@@ -110,7 +110,7 @@ unsafe extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) ->
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
-    call("aclrtResetEvent", || {
+    call!("aclrtResetEvent", || {
         let event = find(event)?;
         let stream = resolve_stream(stream)?;
         if event.mode() == Mode::Extended || !event.can_wait() {
@@ -127,7 +127,7 @@ unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> 
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -> aclError {
-    call("aclrtStreamWaitEvent", || wait(stream, event, None))
+    call!("aclrtStreamWaitEvent", || wait(stream, event, None))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -136,7 +136,7 @@ unsafe extern "C" fn aclrtStreamWaitEventWithTimeout(
     event: aclrtEvent,
     timeout: i32,
 ) -> aclError {
-    call("aclrtStreamWaitEventWithTimeout", || {
+    call!("aclrtStreamWaitEventWithTimeout", || {
         let seconds = u32::try_from(timeout).map_err(|_| {
             fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("a timeout of {timeout} seconds is negative"))
         })?;
@@ -169,7 +169,7 @@ fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetOpWaitTimeout(timeout: u32) -> aclError {
-    call("aclrtSetOpWaitTimeout", || {
+    call!("aclrtSetOpWaitTimeout", || {
         current_context()?.device().wait_seconds().store(timeout, Ordering::Relaxed);
         Ok(())
     })
@@ -177,7 +177,7 @@ unsafe extern "C" fn aclrtSetOpWaitTimeout(timeout: u32) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtQueryEvent(event: aclrtEvent, status: *mut aclrtEventStatus) -> aclError {
-    call("aclrtQueryEvent", || {
+    call!("aclrtQueryEvent", || {
         not_null(status, "status")?;
         let event = find(event)?;
         if event.mode() == Mode::Extended {
@@ -197,7 +197,7 @@ unsafe extern "C" fn aclrtQueryEventStatus(
     event: aclrtEvent,
     status: *mut aclrtEventRecordedStatus,
 ) -> aclError {
-    call("aclrtQueryEventStatus", || {
+    call!("aclrtQueryEventStatus", || {
         not_null(status, "status")?;
         let event = find(event)?;
         let (recorded, done) = event.status();
@@ -218,7 +218,7 @@ unsafe extern "C" fn aclrtQueryEventWaitStatus(
     event: aclrtEvent,
     status: *mut aclrtEventWaitStatus,
 ) -> aclError {
-    call("aclrtQueryEventWaitStatus", || {
+    call!("aclrtQueryEventWaitStatus", || {
         not_null(status, "status")?;
         let event = find(event)?;
         if event.mode() == Mode::Extended {
@@ -239,12 +239,12 @@ unsafe extern "C" fn aclrtQueryEventWaitStatus(
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeEvent(event: aclrtEvent) -> aclError {
-    call("aclrtSynchronizeEvent", || synchronize(event, None))
+    call!("aclrtSynchronizeEvent", || synchronize(event, None))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeEventWithTimeout(event: aclrtEvent, timeout: i32) -> aclError {
-    call("aclrtSynchronizeEventWithTimeout", || synchronize(event, milliseconds(timeout)?))
+    call!("aclrtSynchronizeEventWithTimeout", || synchronize(event, milliseconds(timeout)?))
 }
 
 fn synchronize(event: aclrtEvent, timeout: Option<Duration>) -> Result<(), aclError> {
@@ -259,7 +259,7 @@ unsafe extern "C" fn aclrtEventElapsedTime(
     startEvent: aclrtEvent,
     endEvent: aclrtEvent,
 ) -> aclError {
-    call("aclrtEventElapsedTime", || {
+    call!("aclrtEventElapsedTime", || {
         not_null(ms, "ms")?;
         let (start, end) = (find(startEvent)?, find(endEvent)?);
         let (start, end) = (start.time()?, end.time()?);
@@ -272,7 +272,7 @@ unsafe extern "C" fn aclrtEventElapsedTime(
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtEventGetTimestamp(event: aclrtEvent, timestamp: *mut u64) -> aclError {
-    call("aclrtEventGetTimestamp", || {
+    call!("aclrtEventGetTimestamp", || {
         not_null(timestamp, "timestamp")?;
         let time = find(event)?.time()?;
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -283,7 +283,7 @@ unsafe extern "C" fn aclrtEventGetTimestamp(event: aclrtEvent, timestamp: *mut u
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetEventId(event: aclrtEvent, eventId: *mut u32) -> aclError {
-    call("aclrtGetEventId", || {
+    call!("aclrtGetEventId", || {
         not_null(eventId, "eventId")?;
         let id = find(event)?.id();
         let id = id.ok_or_else(|| {
@@ -297,7 +297,7 @@ unsafe extern "C" fn aclrtGetEventId(event: aclrtEvent, eventId: *mut u32) -> ac
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetEventAvailNum(eventCount: *mut u32) -> aclError {
-    call("aclrtGetEventAvailNum", || {
+    call!("aclrtGetEventAvailNum", || {
         not_null(eventCount, "eventCount")?;
         let available = current_context()?.device().events().available();
         // SAFETY: not NULL, and the caller passes a place to write to.

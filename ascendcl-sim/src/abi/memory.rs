@@ -23,7 +23,7 @@ unsafe extern "C" fn aclrtMalloc(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     // SAFETY: same contract.
-    call("aclrtMalloc", || unsafe { malloc(devPtr, size, PAD, policy) })
+    call!("aclrtMalloc", || unsafe { malloc(devPtr, size, PAD, policy) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -33,7 +33,7 @@ unsafe extern "C" fn aclrtMallocAlign32(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     // SAFETY: same contract.
-    call("aclrtMallocAlign32", || unsafe { malloc(devPtr, size, 0, policy) })
+    call!("aclrtMallocAlign32", || unsafe { malloc(devPtr, size, 0, policy) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -43,7 +43,7 @@ unsafe extern "C" fn aclrtMallocCached(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     // SAFETY: same contract.
-    call("aclrtMallocCached", || unsafe { malloc(devPtr, size, PAD, policy) })
+    call!("aclrtMallocCached", || unsafe { malloc(devPtr, size, PAD, policy) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -53,7 +53,7 @@ unsafe extern "C" fn aclrtMallocWithCfg(
     policy: aclrtMemMallocPolicy,
     cfg: *mut aclrtMallocConfig,
 ) -> aclError {
-    call("aclrtMallocWithCfg", || {
+    call!("aclrtMallocWithCfg", || {
         if !cfg.is_null() {
             // SAFETY: the caller passes NULL or a configuration.
             unsafe { check_config(&*cfg) }?;
@@ -126,7 +126,7 @@ unsafe fn malloc(
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtFree(devPtr: *mut c_void) -> aclError {
-    call("aclrtFree", || {
+    call!("aclrtFree", || {
         not_null(devPtr, "devPtr")?;
         memory::free(devPtr)
     })
@@ -134,12 +134,12 @@ unsafe extern "C" fn aclrtFree(devPtr: *mut c_void) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtMemFlush(devPtr: *mut c_void, size: usize) -> aclError {
-    call("aclrtMemFlush", || cache(devPtr, size))
+    call!("aclrtMemFlush", || cache(devPtr, size))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtMemInvalidate(devPtr: *mut c_void, size: usize) -> aclError {
-    call("aclrtMemInvalidate", || cache(devPtr, size))
+    call!("aclrtMemInvalidate", || cache(devPtr, size))
 }
 
 /// Memory is coherent: only the arguments are checked.
@@ -154,7 +154,7 @@ fn cache(pointer: *mut c_void, size: usize) -> Result<(), aclError> {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtMallocHost(hostPtr: *mut *mut c_void, size: usize) -> aclError {
-    call("aclrtMallocHost", || {
+    call!("aclrtMallocHost", || {
         not_null(hostPtr, "hostPtr")?;
         if size == 0 {
             return Err(invalid("size must not be 0"));
@@ -169,7 +169,7 @@ unsafe extern "C" fn aclrtMallocHost(hostPtr: *mut *mut c_void, size: usize) -> 
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtFreeHost(hostPtr: *mut c_void) -> aclError {
-    call("aclrtFreeHost", || {
+    call!("aclrtFreeHost", || {
         not_null(hostPtr, "hostPtr")?;
         memory::free_host(hostPtr)
     })
@@ -177,7 +177,7 @@ unsafe extern "C" fn aclrtFreeHost(hostPtr: *mut c_void) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetMemInfo(attr: aclrtMemAttr, free: *mut usize, total: *mut usize) -> aclError {
-    call("aclrtGetMemInfo", || {
+    call!("aclrtGetMemInfo", || {
         not_null(free, "free")?;
         not_null(total, "total")?;
         let context = current_context()?;
@@ -215,7 +215,7 @@ unsafe extern "C" fn aclrtPointerGetAttributes(
     ptr: *const c_void,
     attributes: *mut aclrtPtrAttributes,
 ) -> aclError {
-    call("aclrtPointerGetAttributes", || {
+    call!("aclrtPointerGetAttributes", || {
         not_null(ptr, "ptr")?;
         not_null(attributes, "attributes")?;
         let (kind, id, page) = match memory::classify(ptr) {

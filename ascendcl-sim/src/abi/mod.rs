@@ -3,15 +3,52 @@
 //! Each file has the functions of one area and a `fill` that puts them into a function table. With the feature `export` they are
 //! also symbols under their C names.
 
+mod address;
+mod aipp;
+mod allocate;
+mod allocator;
 mod base;
+mod batch;
+mod bundle;
+mod cache;
+mod capture;
+mod channel;
+mod compute;
 mod context;
 mod copy;
 mod device;
+mod dump;
 mod event;
+mod exception;
+mod gears;
+mod group;
+mod instance;
+mod interprocess;
+mod kernel;
+mod kernel_args;
+mod label;
+mod limits;
+mod managed;
 mod memory;
 mod model;
+mod model_config;
+mod notify;
+mod observer;
+mod pool;
+mod profiling;
+mod queue;
+mod queue_route;
+mod register;
 mod report;
+mod shared_buffer;
+mod shared_memory;
+mod snapshot;
 mod stream;
+mod symbol;
+mod system;
+mod tensor_desc;
+mod value;
+mod virtual_memory;
 
 use std::any::Any;
 use std::fmt::Display;
@@ -20,21 +57,58 @@ use std::time::Duration;
 
 use ascendcl_sys::{self as sys, AclApi, aclError};
 
-use crate::check;
+use crate::check::Site;
 use crate::error::{SUCCESS, fail};
 
 /// The functions that the simulator has.
 pub(crate) fn table() -> AclApi {
     let mut api = AclApi::EMPTY;
+    address::fill(&mut api);
+    aipp::fill(&mut api);
+    allocate::fill(&mut api);
+    allocator::fill(&mut api);
     base::fill(&mut api);
-    device::fill(&mut api);
+    batch::fill(&mut api);
+    bundle::fill(&mut api);
+    cache::fill(&mut api);
+    capture::fill(&mut api);
+    channel::fill(&mut api);
+    compute::fill(&mut api);
     context::fill(&mut api);
-    stream::fill(&mut api);
-    event::fill(&mut api);
-    report::fill(&mut api);
-    memory::fill(&mut api);
     copy::fill(&mut api);
+    device::fill(&mut api);
+    dump::fill(&mut api);
+    event::fill(&mut api);
+    exception::fill(&mut api);
+    gears::fill(&mut api);
+    group::fill(&mut api);
+    instance::fill(&mut api);
+    interprocess::fill(&mut api);
+    kernel::fill(&mut api);
+    kernel_args::fill(&mut api);
+    label::fill(&mut api);
+    limits::fill(&mut api);
+    managed::fill(&mut api);
+    memory::fill(&mut api);
     model::fill(&mut api);
+    model_config::fill(&mut api);
+    notify::fill(&mut api);
+    observer::fill(&mut api);
+    pool::fill(&mut api);
+    profiling::fill(&mut api);
+    queue::fill(&mut api);
+    queue_route::fill(&mut api);
+    register::fill(&mut api);
+    report::fill(&mut api);
+    shared_buffer::fill(&mut api);
+    shared_memory::fill(&mut api);
+    snapshot::fill(&mut api);
+    stream::fill(&mut api);
+    symbol::fill(&mut api);
+    system::fill(&mut api);
+    tensor_desc::fill(&mut api);
+    value::fill(&mut api);
+    virtual_memory::fill(&mut api);
     api
 }
 
@@ -44,28 +118,52 @@ macro_rules! fill {
 }
 pub(crate) use fill;
 
-/// Runs the body of the C function `function`: the one way in. A panic ends here.
-pub(crate) fn call(function: &'static str, body: impl FnOnce() -> Result<(), aclError>) -> aclError {
-    call_or(function, |code| code, || body().err().unwrap_or(SUCCESS))
+/// Runs the body of a C function, named in quotes: the one way in. The body gives `Result<(), aclError>`; a panic ends here.
+macro_rules! call {
+    ($function:expr, $body:expr $(,)?) => {{
+        static SITE: $crate::check::Site = $crate::check::Site::new($function);
+        $crate::abi::run(&SITE, $body)
+    }};
 }
+pub(crate) use call;
 
 /// [`call`] for functions that answer something else than a code; `failed` makes an answer of the error.
-pub(crate) fn call_or<R>(
-    function: &'static str,
+macro_rules! call_or {
+    ($function:expr, $failed:expr, $body:expr $(,)?) => {{
+        static SITE: $crate::check::Site = $crate::check::Site::new($function);
+        $crate::abi::run_or(&SITE, $failed, $body)
+    }};
+}
+pub(crate) use call_or;
+
+/// What [`call`] does.
+pub(crate) fn run(site: &'static Site, body: impl FnOnce() -> Result<(), aclError>) -> aclError {
+    let entered = match site.enter() {
+        Ok(entered) => entered,
+        Err(code) => return code,
+    };
+    let code = guarded(site, |code| code, || body().err().unwrap_or(SUCCESS));
+    entered.leave(code)
+}
+
+/// What [`call_or`] does.
+pub(crate) fn run_or<R>(
+    site: &'static Site,
     failed: impl FnOnce(aclError) -> R,
     body: impl FnOnce() -> R,
 ) -> R {
-    let entered = match check::enter(function) {
-        Ok(entered) => entered,
-        Err(code) => return failed(code),
-    };
-    let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+    match site.enter() {
+        Ok(_entered) => guarded(site, failed, body),
+        Err(code) => failed(code),
+    }
+}
+
+fn guarded<R>(site: &'static Site, failed: impl FnOnce(aclError) -> R, body: impl FnOnce() -> R) -> R {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         let what = panic_text(&*panic);
-        log::error!("panic in {function}: {what}");
+        log::error!("panic in {}: {what}", site.name());
         failed(fail(sys::ACL_ERROR_INTERNAL_ERROR, format_args!("the simulator panicked: {what}")))
-    });
-    drop(entered);
-    result
+    })
 }
 
 /// What a panic said.

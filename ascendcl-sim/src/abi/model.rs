@@ -37,13 +37,13 @@ macro_rules! functions {
     (@ status fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
         #[cfg_attr(feature = "export", unsafe(no_mangle))]
         unsafe extern "C" fn $name($($arg: $type),*) -> aclError {
-            call(stringify!($name), move || -> Done { $body })
+            call!(stringify!($name), move || -> Done { $body })
         }
     };
     (@ value($default:expr) fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty $body:block) => {
         #[cfg_attr(feature = "export", unsafe(no_mangle))]
         unsafe extern "C" fn $name($($arg: $type),*) -> $answer {
-            call_or(stringify!($name), |_| $default, move || -> $answer { $body })
+            call_or!(stringify!($name), |_| $default, move || -> $answer { $body })
         }
     };
 }

@@ -12,17 +12,17 @@ use crate::error::fail;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSubscribeReport(threadId: u64, stream: aclrtStream) -> aclError {
-    call("aclrtSubscribeReport", || report::subscribe(threadId, &*lookup_stream(stream)?))
+    call!("aclrtSubscribeReport", || report::subscribe(threadId, &*lookup_stream(stream)?))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtUnSubscribeReport(threadId: u64, stream: aclrtStream) -> aclError {
-    call("aclrtUnSubscribeReport", || report::unsubscribe(threadId, &*lookup_stream(stream)?))
+    call!("aclrtUnSubscribeReport", || report::unsubscribe(threadId, &*lookup_stream(stream)?))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtProcessReport(timeout: i32) -> aclError {
-    call("aclrtProcessReport", || {
+    call!("aclrtProcessReport", || {
         if timeout == 0 || timeout < -1 {
             return Err(invalid(format_args!("timeout {timeout} is neither -1, for ever, nor positive")));
         }
@@ -37,7 +37,7 @@ unsafe extern "C" fn aclrtLaunchCallback(
     blockType: aclrtCallbackBlockType,
     stream: aclrtStream,
 ) -> aclError {
-    call("aclrtLaunchCallback", || {
+    call!("aclrtLaunchCallback", || {
         let blocking = match blockType {
             sys::ACL_CALLBACK_BLOCK => true,
             sys::ACL_CALLBACK_NO_BLOCK => false,
@@ -55,7 +55,7 @@ unsafe extern "C" fn aclrtLaunchHostFunc(
     fn_: aclrtHostFunc,
     args: *mut c_void,
 ) -> aclError {
-    call("aclrtLaunchHostFunc", || {
+    call!("aclrtLaunchHostFunc", || {
         let function = function(fn_)?;
         let context = current_context()?;
         let stream = resolve_stream(stream)?;

@@ -15,7 +15,7 @@ const FLAGS: u32 = sys::ACL_STREAM_FAST_LAUNCH | sys::ACL_STREAM_FAST_SYNC | sys
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateStream(stream: *mut aclrtStream) -> aclError {
     // SAFETY: same contract.
-    call("aclrtCreateStream", || unsafe { create(stream, Options::default()) })
+    call!("aclrtCreateStream", || unsafe { create(stream, Options::default()) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -25,7 +25,7 @@ unsafe extern "C" fn aclrtCreateStreamWithConfig(
     flag: u32,
 ) -> aclError {
     // SAFETY: same contract.
-    call("aclrtCreateStreamWithConfig", || unsafe { create(stream, Options { priority, flags: flag }) })
+    call!("aclrtCreateStreamWithConfig", || unsafe { create(stream, Options { priority, flags: flag }) })
 }
 
 /// # Safety
@@ -53,12 +53,12 @@ unsafe fn create(stream: *mut aclrtStream, mut options: Options) -> Result<(), a
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtDestroyStream(stream: aclrtStream) -> aclError {
-    call("aclrtDestroyStream", || destroy(stream, false))
+    call!("aclrtDestroyStream", || destroy(stream, false))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtDestroyStreamForce(stream: aclrtStream) -> aclError {
-    call("aclrtDestroyStreamForce", || destroy(stream, true))
+    call!("aclrtDestroyStreamForce", || destroy(stream, true))
 }
 
 fn destroy(handle: aclrtStream, force: bool) -> Result<(), aclError> {
@@ -72,12 +72,12 @@ fn destroy(handle: aclrtStream, force: bool) -> Result<(), aclError> {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeStream(stream: aclrtStream) -> aclError {
-    call("aclrtSynchronizeStream", || synchronize(stream, None))
+    call!("aclrtSynchronizeStream", || synchronize(stream, None))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeStreamWithTimeout(stream: aclrtStream, timeout: i32) -> aclError {
-    call("aclrtSynchronizeStreamWithTimeout", || synchronize(stream, milliseconds(timeout)?))
+    call!("aclrtSynchronizeStreamWithTimeout", || synchronize(stream, milliseconds(timeout)?))
 }
 
 fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Result<(), aclError> {
@@ -89,7 +89,7 @@ fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Res
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStreamStatus) -> aclError {
-    call("aclrtStreamQuery", || {
+    call!("aclrtStreamQuery", || {
         not_null(status, "status")?;
         let complete = lookup_stream(stream)?.is_complete();
         let answer =
@@ -102,7 +102,7 @@ unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStr
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamGetId(stream: aclrtStream, streamId: *mut i32) -> aclError {
-    call("aclrtStreamGetId", || {
+    call!("aclrtStreamGetId", || {
         not_null(streamId, "streamId")?;
         let id = lookup_stream(stream)?.id();
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -113,7 +113,7 @@ unsafe extern "C" fn aclrtStreamGetId(stream: aclrtStream, streamId: *mut i32) -
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamGetPriority(stream: aclrtStream, priority: *mut u32) -> aclError {
-    call("aclrtStreamGetPriority", || {
+    call!("aclrtStreamGetPriority", || {
         not_null(priority, "priority")?;
         let options = lookup_stream(stream)?.options();
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -124,7 +124,7 @@ unsafe extern "C" fn aclrtStreamGetPriority(stream: aclrtStream, priority: *mut 
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamGetFlags(stream: aclrtStream, flags: *mut u32) -> aclError {
-    call("aclrtStreamGetFlags", || {
+    call!("aclrtStreamGetFlags", || {
         not_null(flags, "flags")?;
         let options = lookup_stream(stream)?.options();
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -135,7 +135,7 @@ unsafe extern "C" fn aclrtStreamGetFlags(stream: aclrtStream, flags: *mut u32) -
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetStreamFailureMode(stream: aclrtStream, mode: u64) -> aclError {
-    call("aclrtSetStreamFailureMode", || {
+    call!("aclrtSetStreamFailureMode", || {
         let stop = match mode {
             _ if mode == u64::from(sys::ACL_CONTINUE_ON_FAILURE) => false,
             _ if mode == u64::from(sys::ACL_STOP_ON_FAILURE) => true,
@@ -161,7 +161,7 @@ unsafe extern "C" fn aclrtSetStreamFailureMode(stream: aclrtStream, mode: u64) -
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetStreamAvailableNum(streamCount: *mut u32) -> aclError {
-    call("aclrtGetStreamAvailableNum", || {
+    call!("aclrtGetStreamAvailableNum", || {
         not_null(streamCount, "streamCount")?;
         let available = current_context()?.device().streams().available();
         // SAFETY: not NULL, and the caller passes a place to write to.

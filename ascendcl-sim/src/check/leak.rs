@@ -10,50 +10,89 @@ use crate::core::fork;
 use crate::error;
 use crate::lock::Mutex;
 
-/// What a program has to give back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum LiveKind {
-    /// One `aclrtSetDevice` without its `aclrtResetDevice`.
-    DeviceReference,
-    /// A context made by `aclrtCreateContext`.
-    Context,
-    /// A stream.
-    Stream,
-    /// An event.
-    Event,
-    /// A stream subscribed for callbacks.
-    Subscription,
-    /// Device memory.
-    DeviceMemory,
-    /// Pinned host memory.
-    PinnedMemory,
-    /// A loaded model.
-    Model,
-    /// `aclmdlDesc`.
-    ModelDesc,
-    /// `aclmdlDataset`.
-    Dataset,
-    /// `aclDataBuffer`.
-    DataBuffer,
+/// Names the kinds once, for the type and for what is printed.
+macro_rules! live_kinds {
+    ($($(#[doc = $doc:literal])* $kind:ident $name:literal,)*) => {
+        /// What a program has to give back.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum LiveKind {
+            $($(#[doc = $doc])* $kind,)*
+        }
+
+        impl fmt::Display for LiveKind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$kind => $name,)*
+                })
+            }
+        }
+    };
 }
 
-impl fmt::Display for LiveKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::DeviceReference => "device reference",
-            Self::Context => "context",
-            Self::Stream => "stream",
-            Self::Event => "event",
-            Self::Subscription => "callback subscription",
-            Self::DeviceMemory => "device memory",
-            Self::PinnedMemory => "pinned memory",
-            Self::Model => "model",
-            Self::ModelDesc => "model description",
-            Self::Dataset => "dataset",
-            Self::DataBuffer => "data buffer",
-        })
-    }
+live_kinds! {
+    /// One `aclrtSetDevice` without its `aclrtResetDevice`.
+    DeviceReference "device reference",
+    /// A context made by `aclrtCreateContext`.
+    Context "context",
+    /// A stream.
+    Stream "stream",
+    /// An event.
+    Event "event",
+    /// A notify.
+    Notify "notify",
+    /// A label or a list of labels.
+    Label "label",
+    /// A stream subscribed for callbacks.
+    Subscription "callback subscription",
+    /// Device memory.
+    DeviceMemory "device memory",
+    /// Pinned host memory.
+    PinnedMemory "pinned memory",
+    /// Host memory registered with a device.
+    HostRegistration "host registration",
+    /// A reserved range of device addresses.
+    AddressRange "address range",
+    /// Physical device memory without an address of its own.
+    PhysicalMemory "physical memory",
+    /// Memory of another process.
+    ImportedMemory "imported memory",
+    /// A pool of stream-ordered memory.
+    MemoryPool "memory pool",
+    /// `aclrtAllocatorDesc`.
+    AllocatorDesc "allocator description",
+    /// A running instance of captured or hand-built work, `aclmdlRI`.
+    Capture "captured work",
+    /// A kernel binary.
+    Binary "kernel binary",
+    /// The arguments of a kernel, `aclrtArgsHandle`.
+    KernelArgs "kernel arguments",
+    /// A loaded model or a bundle of models.
+    Model "model",
+    /// `aclmdlDesc`.
+    ModelDesc "model description",
+    /// `aclmdlConfigHandle` or `aclmdlExecConfigHandle`.
+    ModelConfig "model configuration",
+    /// `aclmdlAIPP`.
+    Aipp "AIPP parameters",
+    /// `aclmdlDataset`.
+    Dataset "dataset",
+    /// `aclDataBuffer`.
+    DataBuffer "data buffer",
+    /// `aclTensorDesc`.
+    TensorDesc "tensor description",
+    /// `acltdtChannelHandle`.
+    Channel "tensor channel",
+    /// `acltdtDataset` or `acltdtDataItem`.
+    TensorDataset "tensor dataset",
+    /// A queue, its attributes or its routes.
+    Queue "queue",
+    /// `acltdtBuf` or `aclrtMbuf`.
+    SharedBuffer "shared buffer",
+    /// A configuration, stamp, step or subscription of the profiler.
+    Profiling "profiling object",
+    /// `aclrtGroupInfo`.
+    GroupInfo "group information",
 }
 
 /// One live object.

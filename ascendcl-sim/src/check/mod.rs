@@ -1,37 +1,30 @@
 //! Where the simulator looks at what a program does.
 //!
-//! Every C function passes [`enter`], every task of a stream passes [`task_begin`] and [`task_end`]: what watches programs (leaks
+//! Every C function passes its [`Site`], every task [`origin`] when it is queued and [`task_begin`] and [`task_end`]: what watches programs (leaks
 //! today; races, injected faults, a trace) has these three places to stand and needs no others.
 
+pub(crate) mod fault;
 pub(crate) mod leak;
+mod site;
 
-use ascendcl_sys::{self as sys, aclError};
+use ascendcl_sys::aclError;
 
-use crate::core::{Stream, fork};
+pub(crate) use site::{Site, forget};
+
+use crate::core::Stream;
 use crate::error;
 
-/// The time a thread spends inside one C function.
-pub(crate) struct Call {
-    before: &'static str,
-}
+/// Where a task comes from: what is noted when it is queued, for those who watch it run.
+#[derive(Clone, Default)]
+pub(crate) struct Origin;
 
-/// Notes that the calling thread entered the C function `function`; an error means that it must not go on.
-pub(crate) fn enter(function: &'static str) -> Result<Call, aclError> {
-    // First of all, before any lock: in a forked child the pool threads are gone and locks may be held for ever.
-    if fork::in_child() {
-        return Err(sys::ACL_ERROR_RT_DRV_INTERNAL_ERROR);
-    }
-    Ok(Call { before: error::set_function(function) })
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        error::set_function(self.before);
-    }
+/// A task is about to be queued by the calling thread.
+pub(crate) fn origin(_stream: &Stream) -> Origin {
+    Origin
 }
 
 /// A task of `stream` starts on a pool thread.
-pub(crate) fn task_begin(stream: &Stream, operation: &'static str) {
+pub(crate) fn task_begin(stream: &Stream, operation: &'static str, _origin: &Origin) {
     log::trace!("stream {}: {operation} starts", stream.id());
 }
 

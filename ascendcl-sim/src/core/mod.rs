@@ -6,9 +6,9 @@
 //!   (107002).
 //! - [`resolve_stream`]`(aclrtStream) -> Result<Arc<Stream>, aclError>`: NULL is the default stream of the current context; a stream
 //!   of another context is 107003; a stale handle or garbage 107017; no context 107002.
-//! - `Stream::submit(self: &Arc<Stream>, op: &'static str, work: Box<dyn FnOnce() -> Result<(), aclError> + Send>) -> aclError`:
+//! - `Stream::submit(self: &Arc<Stream>, op: &'static str, work: Arc<dyn Fn() -> Result<(), aclError> + Send + Sync>) -> aclError`:
 //!   queues work. 0 means only that it is queued; an error of `work` becomes the stream's asynchronous error, with the texts that
-//!   `work` left through [`crate::error::fail`]. A closure that never runs (stream destroyed by force) is dropped. It runs on a pool
+//!   `work` left through [`crate::error::fail`]. A closure that never runs (stream destroyed by force) is dropped. It runs once, or as often as captured work is replayed, on a pool
 //!   thread and must not wait for a stream or an event.
 //! - `Stream::synchronize(&self, timeout: Option<Duration>) -> aclError`: 0, the stream's asynchronous error, or 507046.
 //! - `Context::device(&self) -> &Arc<Device>`, `Device::id(&self) -> i32`.

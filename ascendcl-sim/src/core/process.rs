@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::{Device, fork, json};
-use crate::check::leak;
+use crate::check::{self, leak};
 use crate::config::{Config, ConfigError, LeakReport, Settings};
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
@@ -66,6 +66,7 @@ pub(crate) fn configure(config: Config) -> Result<(), ConfigError> {
         }));
     }
     *machine = Some(Arc::new(Machine::new(Ok(config))));
+    check::forget();
     Ok(())
 }
 

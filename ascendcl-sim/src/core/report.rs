@@ -56,6 +56,8 @@ struct Call {
 
 // SAFETY: the simulator never looks at `data`; the program that launched the callback allows it to be passed to another thread.
 unsafe impl Send for Call {}
+// SAFETY: as above; nothing in it changes.
+unsafe impl Sync for Call {}
 
 #[derive(Clone)]
 struct Report {
@@ -66,6 +68,7 @@ struct Report {
 }
 
 /// A callback in a stream's queue.
+#[derive(Clone)]
 pub(crate) struct Launch {
     group: Arc<Group>,
     call: Call,

@@ -8,12 +8,20 @@ use ascendcl_sys::aclError;
 use super::Event;
 use super::event::Until;
 use super::report::Launch;
+use crate::check::Origin;
 use crate::memory::{Place, Transfer};
 
-/// Work of a kind that has no variant of its own.
-pub(crate) type Work = Box<dyn FnOnce() -> Result<(), aclError> + Send>;
+/// Work of a kind that has no variant of its own. Captured work runs again and again.
+pub(crate) type Work = Arc<dyn Fn() -> Result<(), aclError> + Send + Sync>;
+
+/// A task in a queue.
+pub(crate) struct Queued {
+    pub(crate) task: Task,
+    pub(crate) origin: Origin,
+}
 
 /// One task. The common ones own nothing but references, so that queueing them allocates nothing.
+#[derive(Clone)]
 pub(crate) enum Task {
     Copy(Transfer),
     Set { place: Place, byte: u8 },

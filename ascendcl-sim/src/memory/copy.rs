@@ -85,6 +85,7 @@ pub(crate) fn direction(to: Location, from: Location, kind: aclrtMemcpyKind) -> 
 }
 
 /// A queued copy between tracked memory. It reads its source when the stream gets there.
+#[derive(Clone)]
 pub(crate) struct Transfer {
     to: Place,
     from: Place,
@@ -117,10 +118,10 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    pub(crate) fn run(mut self) -> Result<(), aclError> {
+    pub(crate) fn run(&self) -> Result<(), aclError> {
         let to = self.to.open()?;
-        // SAFETY: `plan` made the vector as long as the place.
-        unsafe { to.copy_from(0, &Opened::Host(self.bytes.as_mut_ptr()), 0, self.bytes.len()) };
+        // SAFETY: `plan` made the vector as long as the place, and it is only read.
+        unsafe { to.copy_from(0, &Opened::Host(self.bytes.as_ptr().cast_mut()), 0, self.bytes.len()) };
         Ok(())
     }
 }

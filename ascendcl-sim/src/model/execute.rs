@@ -88,7 +88,7 @@ pub(crate) fn execute_async(
     let inputs = side(&model, input, "input", &model.description().inputs)?;
     let outputs = side(&model, output, "output", &model.description().outputs)?;
     let execution = Execution { model, inputs, outputs };
-    match stream.submit("model execution", Box::new(move || execution.run())) {
+    match stream.submit("model execution", Arc::new(move || execution.run())) {
         SUCCESS => Ok(()),
         code => Err(code),
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::super::context::Shared;
-use super::super::task::Task;
+use super::super::task::{Queued, Task};
 use super::super::{Device, report};
 use super::{Options, Run, STREAMS, State, Stream, Subscription};
 use crate::check::leak::{LiveKind, register};
@@ -120,27 +120,27 @@ impl Stream {
             let tasks = std::mem::take(&mut state.queue);
             let parked = state.take_parked();
             state.cancelled = state.run == Run::Running;
-            let dropped = tasks.iter().chain(&parked).map(Task::slots).sum::<usize>();
+            let dropped = tasks.iter().chain(&parked).map(|queued| queued.task.slots()).sum::<usize>();
             state.slots -= dropped;
             state.completed += (tasks.len() + usize::from(parked.is_some())) as u64;
             state.wake_at = u64::MAX;
             self.changed.notify_all();
             (tasks, parked)
         };
-        if let Some(Task::Wait { event, .. }) = &parked {
+        if let Some(Queued { task: Task::Wait { event, .. }, .. }) = &parked {
             // The ticket is not drawn anew while a discarded stream is at rest.
             let ticket = self.state.lock().ticket;
             event.delist(self, ticket);
         }
         // In order, and with no lock held: a record wakes other streams, and work may drop anything.
-        parked.into_iter().chain(tasks).for_each(Task::abandon);
+        parked.into_iter().chain(tasks).for_each(|queued| queued.task.abandon());
     }
 
     fn skip_callbacks(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.skip_callbacks = true;
         let ticket = state.ticket;
-        let in_callback = matches!(state.current, Some(Task::Callback(_)));
+        let in_callback = matches!(state.current, Some(Queued { task: Task::Callback(_), .. }));
         drop(state);
         if in_callback {
             self.signal(ticket, super::Signal::Cancelled);
@@ -167,7 +167,7 @@ impl Stream {
 }
 
 impl State {
-    fn take_parked(&mut self) -> Option<Task> {
+    fn take_parked(&mut self) -> Option<Queued> {
         if self.run != Run::Parked {
             return None;
         }

@@ -19,8 +19,9 @@ use ascendcl_sys::{self as sys, aclError, aclrtStream};
 
 use super::context::{Shared, current_context};
 use super::report::Group;
-use super::task::{Task, Work};
+use super::task::{Queued, Task, Work};
 use super::{Device, clock};
+use crate::check;
 use crate::error::{self, fail};
 use crate::handle::{Kind, Table};
 use crate::lock::{Condvar, Mutex};
@@ -75,10 +76,10 @@ pub(crate) struct Stream {
 }
 
 struct State {
-    queue: VecDeque<Task>,
+    queue: VecDeque<Queued>,
     run: Run,
     /// The task that a parked stream waits in.
-    current: Option<Task>,
+    current: Option<Queued>,
     ticket: u64,
     /// Whether a signal with `ticket` is still welcome.
     armed: bool,
@@ -134,7 +135,7 @@ impl Stream {
     /// Queues a task. Blocks while the queue is full.
     pub(crate) fn push(self: &Arc<Self>, task: Task) -> Result<(), aclError> {
         let slots = task.slots();
-        let mut task = Some(task);
+        let mut task = Some(Queued { task, origin: check::origin(self) });
         let schedule = {
             let depth = self.device.profile().stream_depth;
             let (mut state, _) = self.changed.wait_while(self.state.lock(), None, |state| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::super::task::Task;
+use super::super::task::{Queued, Task};
 use super::super::{clock, executor, timer};
 use super::{Failure, Run, Signal, State, Stream};
 use crate::error::{self, fail};
@@ -16,9 +16,9 @@ const BUDGET: usize = 32;
 
 /// What the stream does next.
 enum Step {
-    Run(Task),
+    Run(Queued),
     /// A wait is over.
-    Resume(Task, Signal),
+    Resume(Queued, Signal),
     /// The turn is over.
     End,
     /// The turn is over, but there is more to do.
@@ -40,9 +40,9 @@ impl Stream {
             let (operation, slots, outcome) = match step {
                 Step::End => return,
                 Step::Yield => return executor::schedule(self),
-                Step::Run(task) => (task.operation(), task.slots(), self.run_task(task)),
-                Step::Resume(task, signal) => {
-                    (task.operation(), task.slots(), Outcome::Done(self.resume(task, signal)))
+                Step::Run(queued) => (queued.task.operation(), queued.task.slots(), self.run_task(queued)),
+                Step::Resume(Queued { task, .. }, signal) => {
+                    (task.operation(), task.slots(), Outcome::Done(self.resume(&task, signal)))
                 }
             };
             let Outcome::Done(result) = outcome else { return };
@@ -107,13 +107,13 @@ impl Stream {
         self.next(&mut state, exhausted)
     }
 
-    fn run_task(self: &Arc<Self>, task: Task) -> Outcome {
-        check::task_begin(self, task.operation());
-        match task {
-            Task::Wait { .. } => self.run_wait(task),
-            Task::Callback(_) => self.run_callback(task),
+    fn run_task(self: &Arc<Self>, queued: Queued) -> Outcome {
+        check::task_begin(self, queued.task.operation(), &queued.origin);
+        match &queued.task {
+            Task::Wait { .. } => self.run_wait(queued),
+            Task::Callback(_) => self.run_callback(queued),
             Task::Record { event, number } => {
-                event.complete(number);
+                event.complete(*number);
                 Outcome::Done(Ok(()))
             }
             Task::Reset { event } => {
@@ -121,13 +121,13 @@ impl Stream {
                 Outcome::Done(Ok(()))
             }
             Task::Copy(transfer) => Outcome::Done(guarded("copy", || transfer.run())),
-            Task::Set { place, byte } => Outcome::Done(guarded("memset", || memory::fill(&place, byte))),
-            Task::Work { operation, work } => Outcome::Done(guarded(operation, work)),
+            Task::Set { place, byte } => Outcome::Done(guarded("memset", || memory::fill(place, *byte))),
+            Task::Work { operation, work } => Outcome::Done(guarded(operation, &**work)),
         }
     }
 
-    fn run_wait(self: &Arc<Self>, task: Task) -> Outcome {
-        let Task::Wait { event, until, timeout } = &task else { return Outcome::Done(Ok(())) };
+    fn run_wait(self: &Arc<Self>, queued: Queued) -> Outcome {
+        let Task::Wait { event, until, timeout } = &queued.task else { return Outcome::Done(Ok(())) };
         if event.passed(*until) {
             event.wait_over();
             return Outcome::Done(Ok(()));
@@ -141,18 +141,18 @@ impl Stream {
         if let Some(at) = clock::deadline(*timeout) {
             timer::add(at, Arc::downgrade(self), ticket);
         }
-        self.park(task)
+        self.park(queued)
     }
 
-    fn run_callback(self: &Arc<Self>, task: Task) -> Outcome {
-        let Task::Callback(launch) = &task else { return Outcome::Done(Ok(())) };
+    fn run_callback(self: &Arc<Self>, queued: Queued) -> Outcome {
+        let Task::Callback(launch) = &queued.task else { return Outcome::Done(Ok(())) };
         if self.state.lock().skip_callbacks {
             return Outcome::Done(Ok(()));
         }
         if launch.is_blocking() {
             let ticket = self.draw_ticket();
             launch.post(Some((Arc::clone(self), ticket)));
-            self.park(task)
+            self.park(queued)
         } else {
             launch.post(None);
             Outcome::Done(Ok(()))
@@ -160,8 +160,8 @@ impl Stream {
     }
 
     /// The end of a wait.
-    fn resume(self: &Arc<Self>, task: Task, signal: Signal) -> Result<(), aclError> {
-        let Task::Wait { event, timeout, .. } = &task else { return Ok(()) };
+    fn resume(self: &Arc<Self>, task: &Task, signal: Signal) -> Result<(), aclError> {
+        let Task::Wait { event, timeout, .. } = task else { return Ok(()) };
         if signal != Signal::Woken {
             let ticket = self.state.lock().ticket;
             event.delist(self, ticket);
@@ -190,14 +190,14 @@ impl Stream {
     }
 
     /// Leaves the pool thread until there is a signal; goes on at once if there has been one.
-    fn park(self: &Arc<Self>, task: Task) -> Outcome {
+    fn park(self: &Arc<Self>, queued: Queued) -> Outcome {
         let mut state = self.state.lock();
         // The stream may have been told to skip callbacks after this one was posted and before it is seen to wait.
-        let skipped = state.skip_callbacks && matches!(task, Task::Callback(_));
+        let skipped = state.skip_callbacks && matches!(queued.task, Task::Callback(_));
         let signal = if state.cancelled || skipped { Some(Signal::Cancelled) } else { state.signal };
         match signal {
             None => {
-                state.current = Some(task);
+                state.current = Some(queued);
                 state.run = Run::Parked;
                 self.changed.notify_all();
                 Outcome::Parked
@@ -205,7 +205,7 @@ impl Stream {
             Some(signal) => {
                 state.take_signal();
                 drop(state);
-                Outcome::Done(self.resume(task, signal))
+                Outcome::Done(self.resume(&queued.task, signal))
             }
         }
     }

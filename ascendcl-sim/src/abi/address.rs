@@ -1,0 +1,5 @@
+//! What an address is.
+
+use ascendcl_sys::AclApi;
+
+pub(crate) fn fill(_: &mut AclApi) {}

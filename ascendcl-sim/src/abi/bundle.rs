@@ -1,0 +1,5 @@
+//! Bundles of models.
+
+use ascendcl_sys::AclApi;
+
+pub(crate) fn fill(_: &mut AclApi) {}

@@ -1,0 +1,5 @@
+//! The arguments of a kernel.
+
+use ascendcl_sys::AclApi;
+
+pub(crate) fn fill(_: &mut AclApi) {}

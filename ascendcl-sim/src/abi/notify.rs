@@ -1,0 +1,5 @@
+//! Notifies.
+
+use ascendcl_sys::AclApi;
+
+pub(crate) fn fill(_: &mut AclApi) {}

@@ -1,0 +1,105 @@
+//! The place in the simulator where a C function is entered: what it needs to know on each call is looked up once.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::fault;
+use crate::core::{fork, process};
+use crate::error::{self, fail};
+
+/// The chip does not have the function.
+const LACKING: u32 = 1;
+/// The configuration makes calls fail.
+const FAULTY: u32 = 2;
+
+/// Counts the machines that were configured, so that sites notice a new one. Starts at 1.
+static MACHINES: AtomicU32 = AtomicU32::new(1);
+
+/// Makes all sites look up again what they know.
+pub(crate) fn forget() {
+    MACHINES.fetch_add(1, Ordering::SeqCst);
+}
+
+/// A C function.
+pub(crate) struct Site {
+    name: &'static str,
+    /// The machine it was looked up for in the upper half, what was found in the lower one.
+    known: AtomicU64,
+    /// Calls since that machine was configured.
+    calls: AtomicU64,
+}
+
+/// The time a thread spends inside one C function.
+pub(crate) struct Call {
+    before: &'static str,
+    fault: Option<fault::After>,
+}
+
+impl Site {
+    pub(crate) const fn new(name: &'static str) -> Self {
+        Self { name, known: AtomicU64::new(0), calls: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Notes that the calling thread entered the function; an error means that it must not go on.
+    pub(crate) fn enter(&'static self) -> Result<Call, aclError> {
+        // First of all, before any lock: in a forked child the pool threads are gone and locks may be held for ever.
+        if fork::in_child() {
+            return Err(sys::ACL_ERROR_RT_DRV_INTERNAL_ERROR);
+        }
+        let before = error::set_function(self.name);
+        let mut call = Call { before, fault: None };
+        let known = self.known();
+        if known & LACKING != 0 {
+            let machine = process::machine();
+            let profile = &machine.settings().profile;
+            if let Some(code) = profile.lacks(self.name) {
+                return Err(fail(code, format_args!("{} does not have {}", profile.name(), self.name)));
+            }
+        }
+        if known & FAULTY != 0 {
+            call.fault = fault::before(self.name, self.calls.fetch_add(1, Ordering::Relaxed) + 1)?;
+        }
+        Ok(call)
+    }
+
+    fn known(&self) -> u32 {
+        let machine = MACHINES.load(Ordering::Acquire);
+        let known = self.known.load(Ordering::Relaxed);
+        if (known >> 32) as u32 == machine { known as u32 } else { self.look_up(machine) }
+    }
+
+    #[cold]
+    fn look_up(&self, machine: u32) -> u32 {
+        let mut known = 0;
+        if process::machine().settings().profile.lacks(self.name).is_some() {
+            known |= LACKING;
+        }
+        if fault::concerns(self.name) {
+            known |= FAULTY;
+        }
+        self.calls.store(0, Ordering::Relaxed);
+        self.known.store((u64::from(machine) << 32) | u64::from(known), Ordering::Relaxed);
+        known
+    }
+}
+
+impl Call {
+    /// The function is about to answer `code`; gives what it answers instead.
+    pub(crate) fn leave(mut self, code: aclError) -> aclError {
+        match self.fault.take() {
+            Some(fault) => fault.answer(code),
+            None => code,
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        error::set_function(self.before);
+    }
+}
