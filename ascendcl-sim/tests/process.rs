@@ -150,7 +150,7 @@ fn child_misconfigured() {
     assert_eq!(acl!(aclInit, ptr::null()), 100_000);
     let text = message();
     assert!(
-        text.contains("ASCENDCL_SIM_PROFILE=ascend9000 is no profile: use one of ascend310, full"),
+        text.contains("ASCENDCL_SIM_PROFILE=ascend9000 is no profile: use one of ascend310, ascend310p, ascend910b, full"),
         "{text}"
     );
     assert_eq!(acl!(aclrtSetDevice, 0), 100_000);
