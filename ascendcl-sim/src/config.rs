@@ -2,25 +2,15 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 
 use crate::check::fault::Fault;
+use crate::check::report::{ReportKind, Reporting};
 use crate::profile::Profile;
 
 /// Peer access is kept in one machine word.
 const MOST_DEVICES: usize = 64;
-
-/// What to do with objects that are alive when ACL is finalised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LeakReport {
-    /// Tell the `log` crate. The default.
-    #[default]
-    Log,
-    /// Print to standard error, and again when the process exits.
-    Report,
-    /// Nothing.
-    Off,
-}
 
 /// The simulated machine. Without [`configure`](crate::configure) it is made of [`Config::from_env`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +21,11 @@ pub struct Config {
     memory: Option<usize>,
     host_access: bool,
     no_peer_access: bool,
-    leaks: LeakReport,
+    leaks: Option<Reporting>,
+    misuse: Option<Reporting>,
+    races: Option<Reporting>,
+    report_file: Option<PathBuf>,
+    strict: bool,
     visible: Option<String>,
     faults: Vec<Fault>,
 }
@@ -100,14 +94,18 @@ impl Config {
         };
         config.host_access = switch("ASCENDCL_SIM_HOST_ACCESS", false)?;
         config.no_peer_access = !switch("ASCENDCL_SIM_PEER_ACCESS", true)?;
-        config.leaks = match variable("ASCENDCL_SIM_LEAKS").as_deref() {
-            None => LeakReport::Log,
-            Some("report") => LeakReport::Report,
-            Some("off") => LeakReport::Off,
-            Some(other) => {
-                return Err(ConfigError(format!("ASCENDCL_SIM_LEAKS={other} is neither report nor off")));
-            }
+        let reporting = |name: &str| match variable(name).as_deref() {
+            None => Ok(None),
+            Some("report" | "1") => Ok(Some(Reporting::Report)),
+            Some("log") => Ok(Some(Reporting::Log)),
+            Some("off" | "0") => Ok(Some(Reporting::Off)),
+            Some(other) => Err(ConfigError(format!("{name}={other} is neither report nor log nor off"))),
         };
+        config.leaks = reporting("ASCENDCL_SIM_LEAKS")?;
+        config.misuse = reporting("ASCENDCL_SIM_MISUSE")?;
+        config.races = reporting("ASCENDCL_SIM_RACES")?;
+        config.report_file = variable("ASCENDCL_SIM_REPORT").map(PathBuf::from);
+        config.strict = switch("ASCENDCL_SIM_STRICT", false)?;
         config.visible = variable("ASCEND_RT_VISIBLE_DEVICES");
         for text in variable("ASCENDCL_SIM_FAULTS")
             .unwrap_or_default()
@@ -151,9 +149,34 @@ impl Config {
         self
     }
 
-    /// What to do with objects that are alive when ACL is finalised.
-    pub fn leaks(mut self, report: LeakReport) -> Self {
-        self.leaks = report;
+    /// What to do with objects that are alive when ACL is finalised. The default is [`Reporting::Log`]; with [`Reporting::Report`] they
+    /// are reported when the process exits, too.
+    pub fn leaks(mut self, reporting: Reporting) -> Self {
+        self.leaks = Some(reporting);
+        self
+    }
+
+    /// What to do with calls that go well here and would not on a card. The default is [`Reporting::Log`].
+    pub fn misuse(mut self, reporting: Reporting) -> Self {
+        self.misuse = Some(reporting);
+        self
+    }
+
+    /// Looks for races: work that touches the same memory in no order that the program asked for. The default is [`Reporting::Off`].
+    pub fn races(mut self, reporting: Reporting) -> Self {
+        self.races = Some(reporting);
+        self
+    }
+
+    /// Writes reports to the end of this file instead of standard error.
+    pub fn report_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.report_file = Some(path.into());
+        self
+    }
+
+    /// Makes the first report abort the process. Leaks and misuse are then reported unless they are off.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
         self
     }
 
@@ -189,12 +212,17 @@ impl Config {
             Some(list) => parse_visible(list, devices),
             None => Ok((0..devices).collect()),
         };
+        let usual = if self.strict { Reporting::Report } else { Reporting::Log };
         Settings {
             profile: self.profile,
             memory,
             host_access: self.host_access,
             peer_access: !self.no_peer_access,
-            leaks: self.leaks,
+            leaks: self.leaks.unwrap_or(usual),
+            misuse: self.misuse.unwrap_or(usual),
+            races: self.races.unwrap_or(Reporting::Off),
+            report_file: self.report_file,
+            strict: self.strict,
             visible,
             faults: self.faults,
             wait_seconds: AtomicU32::new(0),
@@ -209,12 +237,26 @@ pub(crate) struct Settings {
     pub(crate) memory: usize,
     pub(crate) host_access: bool,
     pub(crate) peer_access: bool,
-    pub(crate) leaks: LeakReport,
+    pub(crate) leaks: Reporting,
+    pub(crate) misuse: Reporting,
+    pub(crate) races: Reporting,
+    pub(crate) report_file: Option<PathBuf>,
+    pub(crate) strict: bool,
     /// How long a stream waits for an event if the call does not say; 0 is for ever. Programs change it.
     pub(crate) wait_seconds: AtomicU32,
     /// Physical numbers of the devices the program sees, or why it sees none.
     pub(crate) visible: Result<Vec<usize>, String>,
     pub(crate) faults: Vec<Fault>,
+}
+
+impl Settings {
+    pub(crate) fn reporting(&self, kind: ReportKind) -> Reporting {
+        match kind {
+            ReportKind::Race => self.races,
+            ReportKind::Misuse => self.misuse,
+            ReportKind::Leak => self.leaks,
+        }
+    }
 }
 
 fn parse_size(text: &str) -> Option<usize> {
@@ -273,7 +315,7 @@ mod tests {
         assert_eq!(settings.profile, Profile::full());
         assert_eq!(settings.memory, 256 << 20);
         assert!(settings.host_access && !settings.peer_access);
-        assert_eq!(settings.leaks, LeakReport::Report);
+        assert_eq!(settings.leaks, Reporting::Report);
         assert_eq!(settings.visible, Ok(vec![1]));
     }
 

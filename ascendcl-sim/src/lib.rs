@@ -35,7 +35,11 @@
 //! | `ASCENDCL_SIM_MEMORY` | memory of each device: bytes, or a number with `K`, `M` or `G` |
 //! | `ASCENDCL_SIM_HOST_ACCESS` | `1`: the host can read and write device memory at its device address |
 //! | `ASCENDCL_SIM_PEER_ACCESS` | `0`: devices cannot be given access to each other's memory |
-//! | `ASCENDCL_SIM_LEAKS` | `report`: print what is alive when ACL is finalised and when the process exits; `off`: say nothing. Otherwise the `log` crate is told |
+//! | `ASCENDCL_SIM_LEAKS` | what is alive when ACL is finalised and when the process exits: `report` prints it, `off` says nothing. Otherwise the `log` crate is told |
+//! | `ASCENDCL_SIM_MISUSE` | calls that would go wrong on a card: `report`, `off`, or `log`, the default |
+//! | `ASCENDCL_SIM_RACES` | accesses to the same memory that nothing orders: `report` or `log`; not looked for otherwise |
+//! | `ASCENDCL_SIM_REPORT` | a file to append reports to, instead of standard error |
+//! | `ASCENDCL_SIM_STRICT` | `1`: the first report aborts the process |
 //! | `ASCENDCL_SIM_FAULTS` | calls to fail, with semicolons between them, see [`Fault`] |
 //! | `ASCEND_RT_VISIBLE_DEVICES` | the devices a program sees, as on a card: `0,2`, ascending |
 //!
@@ -67,7 +71,8 @@ use ascendcl_sys::AclApi;
 
 pub use check::fault::{Fault, FaultKind};
 pub use check::leak::{Live, LiveKind};
-pub use config::{Config, ConfigError, LeakReport};
+pub use check::report::{Report, ReportKind, Reporting};
+pub use config::{Config, ConfigError};
 pub use profile::Profile;
 
 /// The function table of the embedded simulator.
@@ -84,6 +89,18 @@ pub fn configure(config: Config) -> Result<(), ConfigError> {
 /// Everything that is alive now and has to be given back, oldest first.
 pub fn live() -> Vec<Live> {
     check::leak::live()
+}
+
+/// The reports since the last call, at most a thousand.
+pub fn take_reports() -> Vec<Report> {
+    check::report::take()
+}
+
+/// The number of reports so far, for programs that only load the library.
+#[cfg(feature = "export")]
+#[unsafe(no_mangle)]
+extern "C" fn ascendclsim_report_count() -> usize {
+    check::report::count()
 }
 
 /// The number of objects that [`live`] lists, for programs that only load the library.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 
-use crate::config::LeakReport;
+use super::report::{self, ReportKind};
 use crate::core::fork;
 use crate::error;
 use crate::lock::Mutex;
@@ -167,20 +167,17 @@ pub(crate) fn count() -> usize {
 }
 
 /// Says what is alive now that the program is done with ACL.
-pub(crate) fn report(how: LeakReport) {
-    if how == LeakReport::Off {
+pub(crate) fn report() {
+    if !report::wanted(ReportKind::Leak) {
         return;
     }
     let live = live();
-    for live in &live {
-        match how {
-            LeakReport::Report => eprintln!("ascendcl-sim: leaked {live}"),
-            _ => log::warn!("leaked {live}"),
-        }
+    if live.is_empty() {
+        return;
     }
-    if how == LeakReport::Report && !live.is_empty() {
-        eprintln!("ascendcl-sim: {} leaked", live.len());
-    }
+    let count = live.len();
+    let lines: Vec<String> = live.iter().map(|live| format!("leaked {live}")).collect();
+    report::emit(ReportKind::Leak, format!("{}\n{count} leaked", lines.join("\n")));
 }
 
 /// Reports once more when the process exits, for programs that do not finalise.
@@ -189,7 +186,7 @@ pub(crate) fn report_at_exit() {
         // A panic must not leave this function, and at exit there is nobody to tell.
         let _ = std::panic::catch_unwind(|| {
             if !fork::in_child() {
-                report(LeakReport::Report);
+                report();
             }
         });
     }
@@ -200,7 +197,7 @@ pub(crate) fn report_at_exit() {
     });
 }
 
-fn thread_name() -> Arc<str> {
+pub(super) fn thread_name() -> Arc<str> {
     let thread = std::thread::current();
     match thread.name() {
         Some(name) => name.into(),

@@ -12,6 +12,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::stream::{Signal, Stream};
 use super::{Device, clock};
+use crate::check::Mark;
 use crate::check::leak::{LiveKind, register};
 use crate::error::fail;
 use crate::handle::{Kind, Table};
@@ -48,6 +49,7 @@ pub(crate) struct Event {
     device: Arc<Device>,
     state: Mutex<State>,
     done: Condvar,
+    mark: Mark,
 }
 
 #[derive(Default)]
@@ -115,6 +117,7 @@ impl Event {
             device: Arc::clone(device),
             state: Mutex::new(state),
             done: Condvar::new(),
+            mark: Mark::default(),
         });
         let registration = register(LiveKind::Event, format!("flag {flags:#x} on device {}", device.id()));
         EVENTS.insert(event, registration).ok_or_else(|| out_of_ids(device))
@@ -126,6 +129,11 @@ impl Event {
 
     pub(crate) fn device(&self) -> &Arc<Device> {
         &self.device
+    }
+
+    /// What the streams knew that recorded it.
+    pub(crate) fn mark(&self) -> &Mark {
+        &self.mark
     }
 
     /// Whether streams wait for a level, not for a record.
@@ -200,6 +208,9 @@ impl Event {
             Until::Level
         } else if state.issued > 0 {
             if state.latest_done() {
+                drop(state);
+                // The order is there already: whatever is queued from now on comes after the record.
+                self.mark.seen();
                 return Ok(None);
             }
             Until::Record(state.issued)
@@ -250,7 +261,12 @@ impl Event {
     /// Whether it was ever recorded, and whether the latest record is done.
     pub(crate) fn status(&self) -> (bool, bool) {
         let state = self.state.lock();
-        (state.issued > 0, state.latest_done())
+        let status = (state.issued > 0, state.latest_done());
+        drop(state);
+        if status.1 {
+            self.mark.seen();
+        }
+        status
     }
 
     /// Whether all waits have passed.
@@ -271,6 +287,7 @@ impl Event {
                 format_args!("the event was not reached within {:?}", timeout.unwrap_or_default()),
             ));
         }
+        self.mark.seen();
         Ok(())
     }
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::{Device, fork, json};
+use crate::check::report::Reporting;
 use crate::check::{self, leak};
-use crate::config::{Config, ConfigError, LeakReport, Settings};
+use crate::config::{Config, ConfigError, Settings};
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
 
@@ -29,9 +30,10 @@ impl Machine {
             Err(error) => (Config::new(), Some(error.to_string())),
         };
         let settings = Arc::new(config.settings());
-        if settings.leaks == LeakReport::Report {
+        if settings.leaks == Reporting::Report {
             leak::report_at_exit();
         }
+        check::configure(&settings);
         let devices = settings.visible.as_ref().map_or(0, Vec::len);
         let devices = (0..devices).map(|id| Device::new(id as i32, &settings)).collect();
         Self { settings, devices, problem }
@@ -177,7 +179,7 @@ fn end(init: &mut Init) {
     init.count = 0;
     init.finalized = true;
     DEFAULT_DEVICE.store(-1, Ordering::Relaxed);
-    leak::report(machine().settings.leaks);
+    leak::report();
 }
 
 fn read_config(path: &str) -> Result<String, aclError> {

@@ -17,6 +17,7 @@ use ascendcl_sys::{self as sys, aclError};
 use super::stream::{Signal, Stream, Subscription};
 use super::task::Task;
 use super::{Context, Device, clock, executor};
+use crate::check::Knowledge;
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::error::{fail, quiet};
 use crate::lock::{Condvar, Mutex, RwLock};
@@ -65,6 +66,8 @@ struct Report {
     call: Call,
     /// The stream that waits until the function has returned.
     answer: Option<(Arc<Stream>, u64)>,
+    /// What its stream had done, which the host knows when the function runs.
+    knowledge: Knowledge,
 }
 
 /// A callback in a stream's queue.
@@ -81,8 +84,8 @@ impl Launch {
     }
 
     /// The stream reached it: hands it to the thread that serves the stream.
-    pub(super) fn post(&self, answer: Option<(Arc<Stream>, u64)>) {
-        self.group.post(self.call, answer);
+    pub(super) fn post(&self, answer: Option<(Arc<Stream>, u64)>, knowledge: Knowledge) {
+        self.group.post(self.call, answer, knowledge);
     }
 }
 
@@ -92,12 +95,12 @@ impl Group {
         Arc::new(Self { thread, device, state: Mutex::new(state), posted: Condvar::new() })
     }
 
-    fn post(&self, call: Call, answer: Option<(Arc<Stream>, u64)>) {
+    fn post(&self, call: Call, answer: Option<(Arc<Stream>, u64)>, knowledge: Knowledge) {
         let mut state = self.state.lock();
         if !state.closed {
             let number = state.next;
             state.next += 1;
-            state.reports.push_back(Report { number, call, answer });
+            state.reports.push_back(Report { number, call, answer, knowledge });
             drop(state);
             self.posted.notify_all();
         }
@@ -125,6 +128,7 @@ impl Group {
     /// Runs the first report. It stays in the queue until its function has returned, as on a card.
     fn run_first(&self) -> bool {
         let Some(report) = self.state.lock().reports.front().cloned() else { return false };
+        report.knowledge.seen();
         DEPTH.set(DEPTH.get() + 1);
         // SAFETY: the program launched this function with this data, and keeps both good until the function has run.
         unsafe { (report.call.function)(report.call.data) };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::space::Space;
+use crate::check::{Access, Place, Shadow};
 use crate::error::fail;
 use crate::lock::Mutex;
 
@@ -25,6 +26,7 @@ pub(crate) struct Block {
     footprint: usize,
     life: Mutex<Life>,
     poison: Poison,
+    shadow: Shadow,
 }
 
 #[derive(Default)]
@@ -47,6 +49,7 @@ impl Block {
             size,
             footprint,
             life: Mutex::new(Life::default()),
+            shadow: Shadow::default(),
             poison: Poison {
                 complete: AtomicBool::new(pieces == 0),
                 pieces: Mutex::new(vec![false; pieces]),
@@ -121,6 +124,11 @@ impl Block {
         unsafe { libc::memset(self.alias().add(start).cast(), byte.into(), len) };
     }
 
+    /// Where the program sees it.
+    fn address(&self) -> usize {
+        self.space.address(self.offset)
+    }
+
     fn alias(&self) -> *mut u8 {
         self.space.alias(self.offset)
     }
@@ -151,7 +159,7 @@ impl DeviceRange {
 
     /// Access to the bytes for the time of one operation. Memory that was freed meanwhile is what a DMA engine would trip over:
     /// 507013.
-    pub(crate) fn open(&self) -> Result<DeviceBytes, aclError> {
+    pub(crate) fn open(&self, access: Access) -> Result<DeviceBytes, aclError> {
         {
             let mut life = self.block.life.lock();
             if life.freed {
@@ -168,6 +176,10 @@ impl DeviceRange {
         }
         let bytes = DeviceBytes { range: self.clone() };
         self.block.touch(self.start, self.len);
+        self.block.shadow.note(access, self.start, self.len, || Place {
+            what: format!("an allocation of {} bytes on device {}", self.block.size, self.device()),
+            address: self.block.address(),
+        });
         Ok(bytes)
     }
 }

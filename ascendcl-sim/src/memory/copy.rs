@@ -5,6 +5,7 @@ use core::ffi::c_void;
 use ascendcl_sys::{self as sys, aclError, aclrtMemcpyKind};
 
 use super::place::{Location, Opened, Place, classify};
+use crate::check::Access;
 use crate::core::Device;
 use crate::error::fail;
 
@@ -27,6 +28,14 @@ pub(crate) struct Shape {
 impl Shape {
     pub(crate) fn row(len: usize) -> Self {
         Self { width: len, height: 1, to_pitch: len, from_pitch: len }
+    }
+
+    fn reads(&self) -> Access {
+        Access::READ.rows(self.width, self.from_pitch, self.height)
+    }
+
+    fn writes(&self) -> Access {
+        Access::WRITE.rows(self.width, self.to_pitch, self.height)
     }
 
     /// Bytes from the first of the first row to the last of the last one.
@@ -94,7 +103,7 @@ pub(crate) struct Transfer {
 
 impl Transfer {
     pub(crate) fn run(&self) -> Result<(), aclError> {
-        let (to, from) = (self.to.open()?, self.from.open()?);
+        let (to, from) = (self.to.open(self.shape.writes())?, self.from.open(self.shape.reads())?);
         // SAFETY: `plan` checked that both places are as long as the shape's extent.
         unsafe { copy_rows(&to, &from, self.shape) };
         Ok(())
@@ -119,7 +128,7 @@ pub(crate) struct Staged {
 
 impl Staged {
     pub(crate) fn run(&self) -> Result<(), aclError> {
-        let to = self.to.open()?;
+        let to = self.to.open(Access::WRITE)?;
         // SAFETY: `plan` made the vector as long as the place, and it is only read.
         unsafe { to.copy_from(0, &Opened::Host(self.bytes.as_ptr().cast_mut()), 0, self.bytes.len()) };
         Ok(())
@@ -184,8 +193,9 @@ pub(crate) unsafe fn copy_blocking(
         device.check_reach(Some(to_device), "a copy between devices")?;
         device.check_reach(Some(from_device), "a copy between devices")?;
     }
-    let to = to.map_or(Ok(Opened::Host(ends.to.cast())), |place| place.open())?;
-    let from = from.map_or(Ok(Opened::Host(ends.from.cast_mut().cast())), |place| place.open())?;
+    let to = to.map_or(Ok(Opened::Host(ends.to.cast())), |place| place.open(shape.writes()))?;
+    let from =
+        from.map_or(Ok(Opened::Host(ends.from.cast_mut().cast())), |place| place.open(shape.reads()))?;
     // SAFETY: tracked memory was checked against the extent; the rest is the caller's contract.
     unsafe { copy_rows(&to, &from, shape) };
     Ok(())
@@ -218,7 +228,7 @@ pub(crate) fn fill_target(device: &Device, pointer: *mut c_void, len: usize) -> 
 
 /// Fills `place`.
 pub(crate) fn fill(place: &Place, byte: u8) -> Result<(), aclError> {
-    let opened = place.open()?;
+    let opened = place.open(Access::WRITE)?;
     // SAFETY: a place is as long as it says.
     unsafe { opened.fill(byte, place.len()) };
     Ok(())

@@ -5,7 +5,7 @@
 //! - [`device_range`]`(ptr, len) -> Result<DeviceRange, aclError>`: a checked window over one live device allocation (`ptr` may point
 //!   into its middle; 107000 with a text if no live allocation covers all of it). Cheap to clone and to keep in queued work; it
 //!   does not keep the memory from being freed.
-//! - `DeviceRange::open(&self) -> Result<DeviceBytes, aclError>`: access for the time of one operation (507013 if it was freed meanwhile).
+//! - `DeviceRange::open(&self, Access) -> Result<DeviceBytes, aclError>`: access for the time of one operation (507013 if it was freed meanwhile).
 //!   While a `DeviceBytes` lives, its bytes are neither poisoned nor given to another allocation.
 //! - `DeviceBytes::{as_ptr, as_mut_ptr, len, read_to_vec, write_from}`: the alias that the simulator can read and write.
 //!

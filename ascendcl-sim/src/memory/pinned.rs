@@ -10,6 +10,7 @@ use super::block::FRESH;
 use super::map::{Mapping, page_size, physical_memory};
 use super::space;
 use crate::check::leak::{LiveKind, Registration, register};
+use crate::check::{Access, Place, Shadow};
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
 
@@ -24,6 +25,7 @@ pub(crate) struct PinnedBlock {
     address: usize,
     size: usize,
     life: Mutex<Life>,
+    shadow: Shadow,
 }
 
 struct Life {
@@ -83,13 +85,19 @@ impl PinnedRange {
     }
 
     /// Access for the time of one operation; `None` if the memory was freed.
-    pub(crate) fn open(&self) -> Option<PinnedBytes> {
+    pub(crate) fn open(&self, access: Access) -> Option<PinnedBytes> {
         let mut life = self.block.life.lock();
         if life.freed {
             return None;
         }
         life.windows += 1;
-        Some(PinnedBytes { range: self.clone() })
+        drop(life);
+        let bytes = PinnedBytes { range: self.clone() };
+        self.block.shadow.note(access, self.start, self.len, || Place {
+            what: format!("a piece of pinned memory of {} bytes", self.block.size),
+            address: self.block.address,
+        });
+        Some(bytes)
     }
 }
 
@@ -139,7 +147,7 @@ pub(crate) fn malloc_host(size: usize) -> Result<*mut c_void, aclError> {
     unsafe { libc::memset(start.cast(), FRESH.into(), rounded) };
     let address = start.expose_provenance();
     let life = Mutex::new(Life { freed: false, windows: 0, mapping: Some(mapping) });
-    let block = Arc::new(PinnedBlock { address, size, life });
+    let block = Arc::new(PinnedBlock { address, size, life, shadow: Shadow::default() });
     let registration = register(LiveKind::PinnedMemory, format!("{size} bytes at {start:p}"));
     LIVE.write().insert(address, Entry { block, _registration: registration });
     Ok(start.cast())

@@ -7,6 +7,7 @@ use ascendcl_sys::aclError;
 use super::block::{DeviceBytes, DeviceRange, FREED};
 use super::pinned::{self, PinnedBytes, PinnedRange};
 use super::space::{self, device_range};
+use crate::check::Access;
 
 /// What an address is, as the runtime classifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +65,10 @@ impl Place {
         }
     }
 
-    pub(crate) fn open(&self) -> Result<Opened, aclError> {
+    pub(crate) fn open(&self, access: Access) -> Result<Opened, aclError> {
         match self {
-            Self::Device(range) => range.open().map(Opened::Device),
-            Self::Pinned(range) => Ok(match range.open() {
+            Self::Device(range) => range.open(access).map(Opened::Device),
+            Self::Pinned(range) => Ok(match range.open(access) {
                 Some(bytes) => Opened::Pinned(bytes),
                 None => {
                     log::warn!(

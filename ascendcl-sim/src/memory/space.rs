@@ -66,6 +66,10 @@ impl Space {
         unsafe { self.alias.base().add(offset) }
     }
 
+    pub(super) fn address(&self, offset: usize) -> usize {
+        self.address.base().addr() + offset
+    }
+
     pub(super) fn discard(&self, offset: usize, len: usize) {
         self.memory.discard(offset, len);
     }

@@ -10,6 +10,7 @@ use ascendcl_sys::{self as sys, aclError, aclmdlDataset, aclrtStream};
 use super::dataset::{self, DataBuffer};
 use super::describe::Tensor;
 use super::registry::{self, Model};
+use crate::check::Access;
 use crate::core::{Context, current_context, resolve_stream};
 use crate::error::{SUCCESS, fail};
 use crate::memory::{DeviceRange, Location, PageSize, classify, device_range, free};
@@ -23,10 +24,10 @@ struct Execution {
 
 impl Execution {
     fn run(&self) -> Result<(), aclError> {
-        let inputs = self.inputs.iter().map(|range| Ok(range.open()?.read_to_vec()));
+        let inputs = self.inputs.iter().map(|range| Ok(range.open(Access::READ)?.read_to_vec()));
         let outputs = self.model.run(&inputs.collect::<Result<Vec<_>, aclError>>()?)?;
         for (range, bytes) in self.outputs.iter().zip(&outputs) {
-            range.open()?.write_from(0, bytes);
+            range.open(Access::WRITE)?.write_from(0, bytes);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::super::context::Shared;
 use super::super::task::{Queued, Task};
 use super::super::{Device, report};
 use super::{Options, Run, STREAMS, State, Stream, Subscription};
+use crate::check::Trail;
 use crate::check::leak::{LiveKind, register};
 use crate::error::fail;
 use crate::lock::{Condvar, Mutex};
@@ -39,6 +40,7 @@ impl Stream {
             device: Arc::clone(device),
             shared: Arc::clone(shared),
             is_default,
+            trail: Trail::new(id as i32),
             state: Mutex::new(State {
                 queue: VecDeque::new(),
                 run: Run::Idle,
@@ -162,6 +164,7 @@ impl Stream {
 
     fn end(&self) {
         report::forget(self);
+        self.trail.close();
         self.device.streams().give(self.id as u32);
     }
 }

@@ -21,7 +21,7 @@ use super::context::{Shared, current_context};
 use super::report::Group;
 use super::task::{Queued, Task, Work};
 use super::{Device, clock};
-use crate::check;
+use crate::check::{Origin, Trail};
 use crate::error::{self, fail};
 use crate::handle::{Kind, Table};
 use crate::lock::{Condvar, Mutex};
@@ -70,6 +70,7 @@ pub(crate) struct Stream {
     device: Arc<Device>,
     shared: Arc<Shared>,
     is_default: bool,
+    trail: Arc<Trail>,
     state: Mutex<State>,
     /// Tasks were completed, or the stream came to rest.
     changed: Condvar,
@@ -111,6 +112,11 @@ impl Stream {
         self.id
     }
 
+    /// What it has done, for the race detector.
+    pub(crate) fn trail(&self) -> &Arc<Trail> {
+        &self.trail
+    }
+
     pub(crate) fn options(&self) -> Options {
         self.options
     }
@@ -135,7 +141,7 @@ impl Stream {
     /// Queues a task. Blocks while the queue is full.
     pub(crate) fn push(self: &Arc<Self>, task: Task) -> Result<(), aclError> {
         let slots = task.slots();
-        let mut task = Some(Queued { task, origin: check::origin(self) });
+        let mut task = Some(Queued { task, origin: Origin::of_task() });
         let schedule = {
             let depth = self.device.profile().stream_depth;
             let (mut state, _) = self.changed.wait_while(self.state.lock(), None, |state| {
@@ -199,6 +205,7 @@ impl Stream {
         }
         let failure = state.failure.take();
         drop(state);
+        self.trail.seen();
         match (failure, self.shared.stopped()) {
             (Some(failure), _) => error::report_async(failure.code, self.id, &failure.text),
             // Stopped for good: each synchronisation says so.
@@ -210,7 +217,12 @@ impl Stream {
     /// Whether everything submitted is done.
     pub(crate) fn is_complete(&self) -> bool {
         let state = self.state.lock();
-        state.completed == state.submitted
+        let complete = state.completed == state.submitted;
+        drop(state);
+        if complete {
+            self.trail.seen();
+        }
+        complete
     }
 
     /// Whether it takes no more tasks.

@@ -8,6 +8,7 @@ use ascendcl_sys::{self as sys, aclError};
 use super::super::task::{Queued, Task};
 use super::super::{clock, executor, timer};
 use super::{Failure, Run, Signal, State, Stream};
+use crate::check::Trail;
 use crate::error::{self, fail};
 use crate::{check, memory};
 
@@ -113,6 +114,7 @@ impl Stream {
             Task::Wait { .. } => self.run_wait(queued),
             Task::Callback(_) => self.run_callback(queued),
             Task::Record { event, number } => {
+                self.trail().post(event.mark());
                 event.complete(*number);
                 Outcome::Done(Ok(()))
             }
@@ -129,12 +131,14 @@ impl Stream {
     fn run_wait(self: &Arc<Self>, queued: Queued) -> Outcome {
         let Task::Wait { event, until, timeout } = &queued.task else { return Outcome::Done(Ok(())) };
         if event.passed(*until) {
+            self.trail().learn(event.mark());
             event.wait_over();
             return Outcome::Done(Ok(()));
         }
         let ticket = self.draw_ticket();
         if event.pass_or_enlist(*until, self, ticket) {
             self.disarm();
+            self.trail().learn(event.mark());
             event.wait_over();
             return Outcome::Done(Ok(()));
         }
@@ -151,18 +155,23 @@ impl Stream {
         }
         if launch.is_blocking() {
             let ticket = self.draw_ticket();
-            launch.post(Some((Arc::clone(self), ticket)));
+            launch.post(Some((Arc::clone(self), ticket)), self.trail().knowledge());
             self.park(queued)
         } else {
-            launch.post(None);
+            launch.post(None, self.trail().knowledge());
             Outcome::Done(Ok(()))
         }
     }
 
     /// The end of a wait.
     fn resume(self: &Arc<Self>, task: &Task, signal: Signal) -> Result<(), aclError> {
-        let Task::Wait { event, timeout, .. } = task else { return Ok(()) };
-        if signal != Signal::Woken {
+        let Task::Wait { event, timeout, .. } = task else {
+            self.trail().learn_host();
+            return Ok(());
+        };
+        if signal == Signal::Woken {
+            self.trail().learn(event.mark());
+        } else {
             let ticket = self.state.lock().ticket;
             event.delist(self, ticket);
         }
@@ -197,6 +206,7 @@ impl Stream {
         let signal = if state.cancelled || skipped { Some(Signal::Cancelled) } else { state.signal };
         match signal {
             None => {
+                Trail::end();
                 state.current = Some(queued);
                 state.run = Run::Parked;
                 self.changed.notify_all();

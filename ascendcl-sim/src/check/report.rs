@@ -1,0 +1,116 @@
+//! What the simulator has to say about a program: races, misuse, leaks.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::core::process;
+use crate::lock::Mutex;
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum ReportKind {
+    /// Two accesses to the same memory, one of them writing, that nothing orders.
+    Race,
+    /// A call that goes well here and wrong on a card, or the other way round.
+    Misuse,
+    /// Something that was not given back.
+    Leak,
+}
+
+impl fmt::Display for ReportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Race => "race",
+            Self::Misuse => "misuse",
+            Self::Leak => "leak",
+        })
+    }
+}
+
+/// One report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// What it is about.
+    pub kind: ReportKind,
+    /// What is wrong, where, and what to do: several lines.
+    pub text: String,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What to do with reports of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reporting {
+    /// Do not look for them.
+    Off,
+    /// Tell the `log` crate.
+    Log,
+    /// Write them to standard error, or to the file that the configuration names.
+    Report,
+}
+
+/// Enough for a person; a program that does it wrong in a loop must not fill the memory.
+const KEPT: usize = 1000;
+
+static REPORTS: Mutex<Vec<Report>> = Mutex::new(Vec::new());
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// The reports so far, and forgets them. At most a thousand are kept.
+pub(crate) fn take() -> Vec<Report> {
+    COUNT.store(0, Ordering::SeqCst);
+    std::mem::take(&mut *REPORTS.lock())
+}
+
+/// How many reports there were since they were last taken.
+pub(crate) fn count() -> usize {
+    COUNT.load(Ordering::SeqCst)
+}
+
+/// Whether anybody wants to hear of this kind.
+pub(crate) fn wanted(kind: ReportKind) -> bool {
+    process::machine().settings().reporting(kind) != Reporting::Off
+}
+
+/// Says it, as the configuration wants it said. With strictness the process ends here.
+pub(crate) fn emit(kind: ReportKind, text: String) {
+    let machine = process::machine();
+    let settings = machine.settings();
+    let how = settings.reporting(kind);
+    if how == Reporting::Off {
+        return;
+    }
+    COUNT.fetch_add(1, Ordering::SeqCst);
+    match (how, &settings.report_file) {
+        (Reporting::Log, _) => log::warn!("{text}"),
+        (_, None) => eprintln!("ascendcl-sim: {text}"),
+        (_, Some(path)) => {
+            let line = format!("ascendcl-sim: {text}\n");
+            let written = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .and_then(|mut file| file.write_all(line.as_bytes()));
+            if let Err(error) = written {
+                eprintln!("ascendcl-sim: cannot write to {}: {error}\nascendcl-sim: {text}", path.display());
+            }
+        }
+    }
+    {
+        let mut reports = REPORTS.lock();
+        if reports.len() < KEPT {
+            reports.push(Report { kind, text });
+        }
+    }
+    if settings.strict {
+        eprintln!("ascendcl-sim: ASCENDCL_SIM_STRICT is set: the report above ends the process");
+        std::process::abort();
+    }
+}
