@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 
-use super::report::{self, ReportKind};
-use crate::core::fork;
+use super::call_site::CallSite;
+use super::report::{self, ReportKind, Reporting};
+use crate::core::{fork, process};
 use crate::error;
 use crate::lock::Mutex;
 
@@ -121,10 +122,13 @@ impl fmt::Display for Live {
 
 const SHARDS: usize = 16;
 
-static SHARD: [Mutex<BTreeMap<u64, Live>>; SHARDS] = [const { Mutex::new(BTreeMap::new()) }; SHARDS];
+/// A live object, and where it was made if leaks are to be printed.
+type Entry = (Live, Option<Arc<CallSite>>);
+
+static SHARD: [Mutex<BTreeMap<u64, Entry>>; SHARDS] = [const { Mutex::new(BTreeMap::new()) }; SHARDS];
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-fn shard(id: u64) -> &'static Mutex<BTreeMap<u64, Live>> {
+fn shard(id: u64) -> &'static Mutex<BTreeMap<u64, Entry>> {
     &SHARD[id as usize % SHARDS]
 }
 
@@ -135,12 +139,11 @@ pub(crate) struct Registration(u64);
 
 /// Notes that the C function this thread is inside of made an object.
 pub(crate) fn register(kind: LiveKind, detail: impl Into<String>) -> Registration {
-    thread_local! {
-        static THREAD: Arc<str> = thread_name();
-    }
-    let thread = THREAD.try_with(Arc::clone).unwrap_or_else(|_| thread_name());
+    let site = process::machine().settings().leaks == Reporting::Report;
+    let site = site.then(CallSite::here);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    shard(id).lock().insert(id, Live { kind, function: error::function(), thread, detail: detail.into() });
+    let live = Live { kind, function: error::function(), thread: thread_name(), detail: detail.into() };
+    shard(id).lock().insert(id, (live, site));
     Registration(id)
 }
 
@@ -155,7 +158,7 @@ impl Drop for Registration {
 pub(crate) fn live() -> Vec<Live> {
     let mut all: Vec<(u64, Live)> = Vec::new();
     for shard in &SHARD {
-        all.extend(shard.lock().iter().map(|(id, live)| (*id, live.clone())));
+        all.extend(shard.lock().iter().map(|(id, (live, _))| (*id, live.clone())));
     }
     all.sort_by_key(|(id, _)| *id);
     all.into_iter().map(|(_, live)| live).collect()
@@ -171,13 +174,22 @@ pub(crate) fn report() {
     if !report::wanted(ReportKind::Leak) {
         return;
     }
-    let live = live();
+    let mut live: Vec<(u64, Live, Option<Arc<CallSite>>)> = Vec::new();
+    for shard in &SHARD {
+        live.extend(shard.lock().iter().map(|(id, (live, site))| (*id, live.clone(), site.clone())));
+    }
     if live.is_empty() {
         return;
     }
-    let count = live.len();
-    let lines: Vec<String> = live.iter().map(|live| format!("leaked {live}")).collect();
-    report::emit(ReportKind::Leak, format!("{}\n{count} leaked", lines.join("\n")));
+    live.sort_by_key(|(id, ..)| *id);
+    let mut text = format!("{} leaked:", live.len());
+    for (_, live, site) in live {
+        text += &format!("\n  {live}");
+        if let Some(site) = site {
+            text += &format!("\n{site}").trim_end().to_owned();
+        }
+    }
+    report::emit(ReportKind::Leak, text);
 }
 
 /// Reports once more when the process exits, for programs that do not finalise.
@@ -197,12 +209,19 @@ pub(crate) fn report_at_exit() {
     });
 }
 
+/// The calling thread's name, or its number if it has none.
 pub(super) fn thread_name() -> Arc<str> {
-    let thread = std::thread::current();
-    match thread.name() {
-        Some(name) => name.into(),
-        None => format!("{:?}", thread.id()).into(),
+    thread_local! {
+        static NAME: Arc<str> = name();
     }
+    fn name() -> Arc<str> {
+        let thread = std::thread::current();
+        match thread.name() {
+            Some(name) => name.into(),
+            None => format!("{:?}", thread.id()).into(),
+        }
+    }
+    NAME.try_with(Arc::clone).unwrap_or_else(|_| name())
 }
 
 #[cfg(test)]

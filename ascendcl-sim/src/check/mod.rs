@@ -3,6 +3,7 @@
 //! Every C function passes its [`Site`], every task [`Origin::of_task`] when it is queued and [`task_begin`] and [`task_end`]: what watches programs (leaks
 //! today; races, injected faults, a trace) has these three places to stand and needs no others.
 
+mod call_site;
 pub(crate) mod fault;
 pub(crate) mod leak;
 mod race;

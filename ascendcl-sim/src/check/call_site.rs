@@ -1,0 +1,107 @@
+//! Places in the program from which it calls.
+
+use std::backtrace::Backtrace;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use crate::error;
+use crate::lock::Mutex;
+
+/// Frames that tell one place from another. The first ones are the simulator's own.
+const FRAMES: usize = 24;
+/// Frames of a printed backtrace.
+const PRINTED: usize = 12;
+
+/// A place from which the program called a C function: seen often, looked at rarely.
+pub(crate) struct CallSite {
+    number: u64,
+    function: &'static str,
+    backtrace: Backtrace,
+}
+
+/// The places seen, by their return addresses. Capturing a backtrace that can be printed is slow, comparing addresses is not.
+static SITES: LazyLock<Mutex<HashMap<[usize; FRAMES], Arc<CallSite>>>> = LazyLock::new(Mutex::default);
+
+impl CallSite {
+    /// From where the calling thread entered the C function that it is inside of.
+    pub(crate) fn here() -> Arc<Self> {
+        let addresses = return_addresses();
+        let mut sites = SITES.lock();
+        let number = sites.len() as u64 + 1;
+        let new =
+            || Arc::new(Self { number, function: error::function(), backtrace: Backtrace::force_capture() });
+        Arc::clone(sites.entry(addresses).or_insert_with(new))
+    }
+
+    /// Tells it from other places.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn function(&self) -> &'static str {
+        self.function
+    }
+}
+
+#[cfg(target_env = "gnu")]
+fn return_addresses() -> [usize; FRAMES] {
+    let mut addresses = [0usize; FRAMES];
+    // SAFETY: the array has room for as many addresses as are asked for; a pointer is as large as a usize.
+    unsafe { libc::backtrace(addresses.as_mut_ptr().cast(), FRAMES as libc::c_int) };
+    addresses
+}
+
+/// Without a cheap way to find the addresses places are told apart by what is printed of them.
+#[cfg(not(target_env = "gnu"))]
+fn return_addresses() -> [usize; FRAMES] {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    Backtrace::force_capture().to_string().hash(&mut hash);
+    let mut addresses = [0usize; FRAMES];
+    addresses[0] = hash.finish() as usize;
+    addresses
+}
+
+/// The frames of the program itself, a line each.
+impl fmt::Display for CallSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&outside(&self.backtrace.to_string(), self.function))
+    }
+}
+
+/// The frames of the program itself: those above the C function, until where threads begin.
+fn outside(backtrace: &str, function: &str) -> String {
+    let mut frames: Vec<Vec<&str>> = Vec::new();
+    for line in backtrace.lines() {
+        let line = line.trim();
+        match line.split_once(": ") {
+            Some((number, name)) if number.parse::<usize>().is_ok() => frames.push(vec![name]),
+            _ => frames.last_mut().into_iter().for_each(|frame| frame.push(line)),
+        }
+    }
+    let name = |frame: &[&str]| frame[0].to_owned();
+    let is_function =
+        |frame: &Vec<&str>| name(frame) == function || name(frame).ends_with(&format!("::{function}"));
+    let first = frames.iter().rposition(is_function).map_or(0, |at| at + 1);
+    let goes_on = |frame: &&Vec<&str>| {
+        let name = name(frame);
+        !["__libc_start", "_start", "start_thread", "clone3"].iter().any(|start| name.starts_with(start))
+            && !["__rust_begin_short_backtrace", "FnOnce::call_once"].iter().any(|part| name.contains(part))
+    };
+    let printed = frames[first..].iter().take_while(goes_on).take(PRINTED).enumerate();
+    printed.map(|(number, frame)| format!("    {number}: {}\n", frame.join(" "))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_frames_of_the_program_are_printed() {
+        let text = "   0: ascendcl_sim::check::call_site::here\n             at src/check.rs:1:2\n   1: aclrtMalloc\n   2: work\n             \
+                    at main.c:7\n   3: main\n   4: __libc_start_call_main\n   5: _start\n";
+        assert_eq!(outside(text, "aclrtMalloc"), "    0: work at main.c:7\n    1: main\n");
+        assert_eq!(outside("", "aclrtMalloc"), "");
+    }
+}
