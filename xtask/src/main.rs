@@ -2,6 +2,7 @@
 
 mod bindings;
 mod error;
+mod install;
 mod workspace;
 
 use std::{env, path::PathBuf, process::ExitCode};
@@ -20,8 +21,11 @@ Commands:
   abi-check [DIR]     compare the bindings with the headers in DIR, an include folder (default: $ASCEND_HOME_PATH/include);
                       fail if anything that both have is not the same
     --verbose         name what only one side has
+  headers             fetch the pinned headers and say where they are, one include folder a line, oldest first
+  install-sim DIR     build the simulator and lay it out in DIR like a CANN toolkit: DIR/lib64/libascendcl.so, the names that newer
+                      releases split it into, version files, set_env.sh. DIR may be an earlier installation of it
 
-Both fetch what they need with pip, once, into target/xtask. LIBCLANG_PATH chooses another libclang.
+bindings, abi-check and headers fetch what they need with pip, once, into target/xtask. LIBCLANG_PATH chooses another libclang.
 Exit code: 0 all well, 1 a difference was found, 2 the command could not be carried out.
 ";
 
@@ -50,6 +54,8 @@ fn run() -> Result<bool, Error> {
     match command.as_str() {
         "bindings" => bindings_command(arguments),
         "abi-check" => abi_check_command(arguments),
+        "headers" => headers_command(arguments),
+        "install-sim" => install_command(arguments),
         other => {
             Err(Error::new(format!("there is no command `{other}`; see `cargo run -p xtask -- --help`")))
         }
@@ -81,4 +87,26 @@ fn abi_check_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
         Error::new("abi-check needs an include folder: name one, or set ASCEND_HOME_PATH (source set_env.sh)")
     })?;
     bindings::abi_check(&dir, verbose)
+}
+
+fn headers_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
+    if let Some(other) = arguments.next()? {
+        return Err(other.unexpected().into());
+    }
+    for (_, folder) in bindings::headers()? {
+        println!("{}", folder.display());
+    }
+    Ok(true)
+}
+
+fn install_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
+    let mut folder = None;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Value(value) if folder.is_none() => folder = Some(PathBuf::from(value)),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let folder = folder.ok_or_else(|| Error::new("install-sim needs a folder: install-sim DIR"))?;
+    install::install(&folder).map(|()| true)
 }

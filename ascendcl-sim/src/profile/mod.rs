@@ -1,4 +1,7 @@
 //! Profiles: what a kind of chip can do, as data.
+//!
+//! Numbers are those of the documentation, and where it gives none those that the public runtime keeps for each chip. The largest
+//! numbers of the runtime are not always what a program gets: Ascend 910B queues 2048 tasks and has 1984 streams for programs.
 
 mod lacking;
 
@@ -6,7 +9,24 @@ use core::ffi::CStr;
 
 use ascendcl_sys::aclError;
 
-/// A kind of chip, and the card it comes on.
+/// A kind of chip, and the card it comes on: the limits and features that differ between chips.
+///
+/// | | [`ascend310`](Self::ascend310) | [`ascend310p`](Self::ascend310p) | [`ascend910b`](Self::ascend910b) | [`full`](Self::full) |
+/// |---|---|---|---|---|
+/// | `aclrtGetSocName` | Ascend310 | Ascend310P3 | Ascend910B1 | AscendSim |
+/// | devices | 4 | 1 | 8 | 4 |
+/// | memory of each | 8 GiB DDR | 24 GiB DDR | 64 GiB HBM | 8 GiB HBM |
+/// | streams | 992 | 992 | 1984 | 2048 |
+/// | entries in a stream's queue | 4096 | 2048 | 2048 | 2048 |
+/// | events | 1023 | 1023 | 65536 | 65536 |
+/// | notifies | 1024 | 1024 | 8192 | 8192 |
+/// | callbacks that do not block | no | yes | yes | yes |
+/// | stream priorities | ignored | 0 to 7 | 0 to 7 | 0 to 7 |
+///
+/// A function that the chip does not have answers 207000, `ACL_ERROR_RT_FEATURE_NOT_SUPPORT`, whatever its arguments: see
+/// [`lacks`](Self::lacks). For Ascend 310P and 910B these are the functions that the documentation of 2026 denies them. Ascend 310 left the
+/// documentation before many functions appeared; it lacks what its contemporaries Ascend 310P or 910 lack, and has the rest. `full` lacks
+/// nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     pub(crate) name: &'static str,
@@ -79,8 +99,8 @@ impl Profile {
         }
     }
 
-    /// Atlas 300I Pro, 300V: one Ascend 310P with 24 GiB of DDR. Event time-outs of streams, events and memory shared between
-    /// processes and much else is missing.
+    /// Atlas 300I Pro, 300V: one Ascend 310P with 24 GiB of DDR. It has no tensor channels, no events shared between processes, no
+    /// copies in batches, no waiting for values in memory, no time-out of waits for events.
     pub fn ascend310p() -> Self {
         Self {
             name: "ascend310p",
@@ -91,7 +111,7 @@ impl Profile {
             streams: 992,
             primary_streams: 2,
             events: 1023,
-            stream_depth: 1024,
+            stream_depth: 2048,
             notifies: 1024,
             report_threads: 128,
             lowest_priority: 7,
@@ -166,8 +186,15 @@ impl Profile {
         }
     }
 
-    /// The code that a function answers which this chip does not have.
-    pub(crate) fn lacks(&self, function: &str) -> Option<aclError> {
+    /// The code that a function answers, by its C name, if this chip does not have it.
+    ///
+    /// ```
+    /// use ascendcl_sim::Profile;
+    ///
+    /// assert_eq!(Profile::ascend310().lacks("aclmdlRICaptureBegin"), Some(207_000));
+    /// assert_eq!(Profile::ascend910b().lacks("aclmdlRICaptureBegin"), None);
+    /// ```
+    pub fn lacks(&self, function: &str) -> Option<aclError> {
         lacking::code(self.name, function)
     }
 
@@ -185,5 +212,40 @@ impl Profile {
 impl Default for Profile {
     fn default() -> Self {
         Self::ascend310()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_has_its_name() {
+        for name in Profile::NAMES {
+            assert_eq!(Profile::by_name(name).map(|profile| profile.name()), Some(*name));
+        }
+        assert_eq!(Profile::by_name("Ascend310"), None);
+        assert_eq!(Profile::default(), Profile::ascend310());
+    }
+
+    #[test]
+    fn no_chip_has_more_than_the_one_with_everything() {
+        let full = Profile::full();
+        for profile in Profile::NAMES.iter().filter_map(|name| Profile::by_name(name)) {
+            assert!(profile.streams <= full.streams && profile.events <= full.events, "{}", profile.name);
+            assert!(profile.notifies <= full.notifies, "{}", profile.name);
+            assert!(profile.report_threads <= full.report_threads, "{}", profile.name);
+            assert!(profile.primary_streams < profile.streams, "{}", profile.name);
+            let (own, all) = (profile.features, full.features);
+            for (has, any) in [
+                (own.no_block_callbacks, all.no_block_callbacks),
+                (own.host_functions, all.host_functions),
+                (own.device_copy_2d, all.device_copy_2d),
+                (own.cross_device_wait, all.cross_device_wait),
+                (own.default_stream_failure_mode, all.default_stream_failure_mode),
+            ] {
+                assert!(!has || any, "{}", profile.name);
+            }
+        }
     }
 }

@@ -82,6 +82,12 @@ pub fn abi_check(dir: &Path, verbose: bool) -> Result<bool, Error> {
     Ok(report.disagreements() == 0)
 }
 
+/// The include folders of the pinned generations, oldest first, with the version of ACL that each states.
+pub fn headers() -> Result<Vec<(&'static str, PathBuf)>, Error> {
+    let cache = workspace::cache();
+    wheels::GENERATIONS.iter().map(|g| Ok((g.acl, g.headers(&cache)?.join("acl/inc")))).collect()
+}
+
 /// Every generated file, by its path in the workspace.
 fn generate() -> Result<Vec<(PathBuf, String)>, Error> {
     let cache = workspace::cache();
