@@ -186,7 +186,7 @@ pub(crate) fn report() {
     for (_, live, site) in live {
         text += &format!("\n  {live}");
         if let Some(site) = site {
-            text += &format!("\n{site}").trim_end().to_owned();
+            text += format!("\n{site}").trim_end();
         }
     }
     report::emit(ReportKind::Leak, text);
