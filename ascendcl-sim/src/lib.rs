@@ -60,6 +60,8 @@ mod config;
 mod core;
 mod error;
 mod handle;
+#[allow(dead_code, unused_imports)]
+mod interprocess;
 mod lock;
 mod memory;
 mod model;

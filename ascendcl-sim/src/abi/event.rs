@@ -12,6 +12,7 @@ use ascendcl_sys::{
 use super::{call, fill, milliseconds, not_null};
 use crate::core::event::{EVENTS, Event, Mode};
 use crate::core::task::Task;
+use crate::core::wait::Waitable;
 use crate::core::{current_context, resolve_stream};
 use crate::error::fail;
 
@@ -164,7 +165,8 @@ fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<
     let Some(until) = event.capture()? else { return Ok(()) };
     let seconds = seconds.unwrap_or_else(|| stream.device().wait_seconds().load(Ordering::Relaxed));
     let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-    stream.push(Task::Wait { event: Arc::clone(&event), until, timeout }).inspect_err(|_| event.wait_over())
+    let on = Arc::clone(&event) as Arc<dyn Waitable>;
+    stream.push(Task::Wait { on, key: until.key(), timeout }).inspect_err(|_| event.wait_over())
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]

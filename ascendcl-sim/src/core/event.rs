@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::stream::{Signal, Stream};
+use super::stream::Stream;
+use super::wait::{Waitable, Waiter};
 use super::{Device, clock};
 use crate::check::Mark;
 use crate::check::leak::{LiveKind, register};
@@ -65,13 +66,21 @@ struct State {
     level: bool,
     /// Waits submitted and not passed yet.
     waits: usize,
-    waiters: Vec<Waiter>,
+    waiters: Vec<(Until, Waiter)>,
 }
 
-struct Waiter {
-    until: Until,
-    stream: Arc<Stream>,
-    ticket: u64,
+impl Until {
+    /// As the key of a wait.
+    pub(crate) fn key(self) -> u64 {
+        match self {
+            Self::Level => 0,
+            Self::Record(number) => number,
+        }
+    }
+
+    fn of(key: u64) -> Self {
+        if key == 0 { Self::Level } else { Self::Record(key) }
+    }
 }
 
 impl State {
@@ -89,10 +98,10 @@ impl State {
     /// Wakes the streams whose wait is over. A stream's lock comes after an event's.
     fn wake(&mut self) {
         let mut waiters = std::mem::take(&mut self.waiters);
-        waiters.retain(|waiter| {
-            let passed = self.passed(waiter.until);
+        waiters.retain(|(until, waiter)| {
+            let passed = self.passed(*until);
             if passed {
-                waiter.stream.signal(waiter.ticket, Signal::Woken);
+                waiter.wake();
             }
             !passed
         });
@@ -229,33 +238,9 @@ impl Event {
 
     /// A captured wait passed, or will never be queued.
     pub(crate) fn wait_over(&self) {
-        self.state.lock().waits -= 1;
-    }
-
-    pub(crate) fn passed(&self, until: Until) -> bool {
-        self.state.lock().passed(until)
-    }
-
-    /// True if the wait passes at once; otherwise `stream` gets a signal with `ticket` when it does.
-    pub(crate) fn pass_or_enlist(&self, until: Until, stream: &Arc<Stream>, ticket: u64) -> bool {
+        // Work that is replayed waits again for what it waited for when it was captured.
         let mut state = self.state.lock();
-        if state.passed(until) {
-            return true;
-        }
-        state.waiters.push(Waiter { until, stream: Arc::clone(stream), ticket });
-        false
-    }
-
-    /// The stream waits no longer.
-    pub(crate) fn delist(&self, stream: &Stream, ticket: u64) {
-        let mut state = self.state.lock();
-        let at = state
-            .waiters
-            .iter()
-            .position(|waiter| waiter.ticket == ticket && std::ptr::eq(&*waiter.stream, stream));
-        let gone = at.map(|at| state.waiters.swap_remove(at));
-        drop(state);
-        drop(gone);
+        state.waits = state.waits.saturating_sub(1);
     }
 
     /// Whether it was ever recorded, and whether the latest record is done.
@@ -313,6 +298,47 @@ impl Event {
     /// The hardware event, if it has one now.
     pub(crate) fn id(&self) -> Option<u32> {
         self.state.lock().id
+    }
+}
+
+impl Waitable for Event {
+    fn operation(&self) -> &'static str {
+        "event wait"
+    }
+
+    fn what(&self) -> &'static str {
+        "an event"
+    }
+
+    fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    fn passed(&self, key: u64) -> bool {
+        self.state.lock().passed(Until::of(key))
+    }
+
+    fn pass_or_enlist(&self, key: u64, stream: &Arc<Stream>, ticket: u64) -> bool {
+        let mut state = self.state.lock();
+        let until = Until::of(key);
+        if state.passed(until) {
+            return true;
+        }
+        state.waiters.push((until, Waiter::new(stream, ticket)));
+        false
+    }
+
+    fn delist(&self, stream: &Stream, ticket: u64) {
+        let mut state = self.state.lock();
+        let at = state.waiters.iter().position(|(_, waiter)| waiter.is(stream, ticket));
+        let gone = at.map(|at| state.waiters.swap_remove(at));
+        drop(state);
+        drop(gone);
+    }
+
+    fn over(&self, _key: u64) -> Result<(), aclError> {
+        self.wait_over();
+        Ok(())
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) mod report;
 pub(crate) mod stream;
 pub(crate) mod task;
 pub(crate) mod timer;
+pub(crate) mod wait;
 
 pub(crate) use context::{Context, current_context};
 pub(crate) use device::Device;

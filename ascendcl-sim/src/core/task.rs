@@ -6,8 +6,8 @@ use std::time::Duration;
 use ascendcl_sys::aclError;
 
 use super::Event;
-use super::event::Until;
 use super::report::Launch;
+use super::wait::Waitable;
 use crate::check::Origin;
 use crate::memory::{Place, Transfer};
 
@@ -26,7 +26,7 @@ pub(crate) enum Task {
     Copy(Transfer),
     Set { place: Place, byte: u8 },
     Record { event: Arc<Event>, number: u64 },
-    Wait { event: Arc<Event>, until: Until, timeout: Option<Duration> },
+    Wait { on: Arc<dyn Waitable>, key: u64, timeout: Option<Duration> },
     Reset { event: Arc<Event> },
     Callback(Launch),
     Work { operation: &'static str, work: Work },
@@ -39,7 +39,7 @@ impl Task {
             Self::Copy(_) => "copy",
             Self::Set { .. } => "memset",
             Self::Record { .. } => "event record",
-            Self::Wait { .. } => "event wait",
+            Self::Wait { on, .. } => on.operation(),
             Self::Reset { .. } => "event reset",
             Self::Callback(_) => "callback",
             Self::Work { operation, .. } => operation,
@@ -58,7 +58,9 @@ impl Task {
     pub(crate) fn abandon(self) {
         match self {
             Self::Record { event, number } => event.abandon(number),
-            Self::Wait { event, .. } => event.wait_over(),
+            Self::Wait { on, key, .. } => {
+                let _ = on.over(key);
+            }
             _ => {}
         }
     }

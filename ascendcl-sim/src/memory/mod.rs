@@ -21,6 +21,7 @@ mod space;
 
 pub(crate) use block::DeviceRange;
 pub(crate) use copy::{Direction, Ends, Plan, Shape, Transfer, copy_blocking, fill, fill_target, plan};
+pub(crate) use map::page_size;
 pub(crate) use pinned::{free_host, malloc_host};
 pub(crate) use place::{Location, Place, classify};
 pub(crate) use space::{DeviceMemory, NORMAL_PAGE, PageSize, device_range, free, is_huge};

@@ -129,10 +129,10 @@ impl Stream {
             self.changed.notify_all();
             (tasks, parked)
         };
-        if let Some(Queued { task: Task::Wait { event, .. }, .. }) = &parked {
+        if let Some(Queued { task: Task::Wait { on, .. }, .. }) = &parked {
             // The ticket is not drawn anew while a discarded stream is at rest.
             let ticket = self.state.lock().ticket;
-            event.delist(self, ticket);
+            on.delist(self, ticket);
         }
         // In order, and with no lock held: a record wakes other streams, and work may drop anything.
         parked.into_iter().chain(tasks).for_each(|queued| queued.task.abandon());

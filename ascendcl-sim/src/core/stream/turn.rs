@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ascendcl_sys::{self as sys, aclError};
 
 use super::super::task::{Queued, Task};
+use super::super::wait::Waitable;
 use super::super::{clock, executor, timer};
 use super::{Failure, Run, Signal, State, Stream};
 use crate::check::Trail;
@@ -129,23 +130,24 @@ impl Stream {
     }
 
     fn run_wait(self: &Arc<Self>, queued: Queued) -> Outcome {
-        let Task::Wait { event, until, timeout } = &queued.task else { return Outcome::Done(Ok(())) };
-        if event.passed(*until) {
-            self.trail().learn(event.mark());
-            event.wait_over();
-            return Outcome::Done(Ok(()));
+        let Task::Wait { on, key, timeout } = &queued.task else { return Outcome::Done(Ok(())) };
+        if on.passed(*key) {
+            return Outcome::Done(self.wait_passed(&**on, *key));
         }
         let ticket = self.draw_ticket();
-        if event.pass_or_enlist(*until, self, ticket) {
+        if on.pass_or_enlist(*key, self, ticket) {
             self.disarm();
-            self.trail().learn(event.mark());
-            event.wait_over();
-            return Outcome::Done(Ok(()));
+            return Outcome::Done(self.wait_passed(&**on, *key));
         }
         if let Some(at) = clock::deadline(*timeout) {
             timer::add(at, Arc::downgrade(self), ticket);
         }
         self.park(queued)
+    }
+
+    fn wait_passed(&self, on: &dyn Waitable, key: u64) -> Result<(), aclError> {
+        self.trail().learn(on.mark());
+        on.over(key)
     }
 
     fn run_callback(self: &Arc<Self>, queued: Queued) -> Outcome {
@@ -165,21 +167,20 @@ impl Stream {
 
     /// The end of a wait.
     fn resume(self: &Arc<Self>, task: &Task, signal: Signal) -> Result<(), aclError> {
-        let Task::Wait { event, timeout, .. } = task else {
+        let Task::Wait { on, key, timeout } = task else {
             self.trail().learn_host();
             return Ok(());
         };
         if signal == Signal::Woken {
-            self.trail().learn(event.mark());
-        } else {
-            let ticket = self.state.lock().ticket;
-            event.delist(self, ticket);
+            return self.wait_passed(&**on, *key);
         }
-        event.wait_over();
+        let ticket = self.state.lock().ticket;
+        on.delist(self, ticket);
+        let _ = on.over(*key);
         if signal == Signal::TimedOut {
             return Err(fail(
                 sys::ACL_ERROR_RT_WAIT_TIMEOUT,
-                format_args!("stream {} waited {:?} for an event", self.id, timeout.unwrap_or_default()),
+                format_args!("stream {} waited {:?} for {}", self.id, timeout.unwrap_or_default(), on.what()),
             ));
         }
         Ok(())
@@ -220,11 +221,11 @@ impl Stream {
         }
     }
 
-    /// Tells a stream that waits with `ticket` to go on. Ignored if it does not.
-    pub(in crate::core) fn signal(self: &Arc<Self>, ticket: u64, signal: Signal) {
+    /// Tells a stream that waits with `ticket` to go on. False, and ignored, if it does not.
+    pub(in crate::core) fn signal(self: &Arc<Self>, ticket: u64, signal: Signal) -> bool {
         let mut state = self.state.lock();
         if !state.armed || state.ticket != ticket || state.signal.is_some() {
-            return;
+            return false;
         }
         state.signal = Some(signal);
         if state.run == Run::Parked {
@@ -232,6 +233,7 @@ impl Stream {
             drop(state);
             executor::schedule(Arc::clone(self));
         }
+        true
     }
 }
 
