@@ -6,12 +6,15 @@
 mod call_site;
 pub(crate) mod fault;
 pub(crate) mod leak;
+mod misuse;
 mod race;
 pub(crate) mod report;
 mod site;
 
 use ascendcl_sys::aclError;
 
+pub(crate) use call_site::CallSite;
+pub(crate) use misuse::{Misuse, misuse, remember_place};
 pub(crate) use race::{Access, Knowledge, Mark, Origin, Place, Shadow, Trail};
 pub(crate) use site::{Site, forget};
 
@@ -21,6 +24,7 @@ use crate::error;
 
 /// A machine was configured.
 pub(crate) fn configure(settings: &Settings) {
+    misuse::configure();
     race::configure(settings.races != report::Reporting::Off);
 }
 

@@ -13,8 +13,8 @@ use ascendcl_sys::{self as sys, aclError};
 use super::stream::Stream;
 use super::wait::{Waitable, Waiter};
 use super::{Device, clock};
-use crate::check::Mark;
 use crate::check::leak::{LiveKind, register};
+use crate::check::{Mark, Misuse, misuse};
 use crate::error::fail;
 use crate::handle::{Kind, Table};
 use crate::lock::{Condvar, Mutex};
@@ -119,6 +119,7 @@ impl Event {
         let mut state = State::default();
         if mode == Mode::Flagged && flags & (sys::ACL_EVENT_SYNC | sys::ACL_EVENT_EXTERNAL) != 0 {
             state.id = Some(device.events().take().ok_or_else(|| out_of_ids(device))?);
+            warn_if_few(device);
         }
         let event = Arc::new(Self {
             mode,
@@ -167,6 +168,7 @@ impl Event {
             // The runtime blocks here for as long as it takes; a program that leaks events should not hang a test for ever.
             let id = self.device.events().take_until(Instant::now() + ID_PATIENCE);
             let id = id.ok_or_else(|| out_of_ids(&self.device))?;
+            warn_if_few(&self.device);
             state = self.state.lock();
             if let Some(surplus) = state.id.replace(id) {
                 self.device.events().give(surplus);
@@ -347,6 +349,20 @@ impl Drop for Event {
         if let Some(id) = self.state.lock().id {
             self.device.events().give(id);
         }
+    }
+}
+
+/// Programs that leak events notice it when the last one is gone: say it while there is time.
+fn warn_if_few(device: &Device) {
+    let (left, all) = (device.events().available(), device.profile().events);
+    if left < all / 20 {
+        misuse(
+            Misuse::EventsRunOut,
+            format_args!(
+                "only {left} of {all} events of device {} are left: destroy those that are done with",
+                device.id()
+            ),
+        );
     }
 }
 

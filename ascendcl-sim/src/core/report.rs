@@ -6,7 +6,7 @@
 //! Locks: the map of groups comes before a stream's, a group's own is a leaf. No lock is held while a callback runs.
 
 use core::ffi::c_void;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread;
@@ -29,6 +29,8 @@ pub(crate) type Function = unsafe extern "C" fn(*mut c_void);
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Streams that wait for the callbacks this thread is inside of.
+    static WAITING: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Threads that serve streams, by `pthread_self`.
@@ -130,9 +132,14 @@ impl Group {
         let Some(report) = self.state.lock().reports.front().cloned() else { return false };
         report.knowledge.seen();
         DEPTH.set(DEPTH.get() + 1);
+        let waits = report.answer.as_ref().map(|(stream, _)| address(stream));
+        WAITING.with_borrow_mut(|waiting| waiting.extend(waits));
         // SAFETY: the program launched this function with this data, and keeps both good until the function has run.
         unsafe { (report.call.function)(report.call.data) };
         DEPTH.set(DEPTH.get() - 1);
+        if waits.is_some() {
+            WAITING.with_borrow_mut(Vec::pop);
+        }
         let mut state = self.state.lock();
         let done = if state.reports.front().is_some_and(|first| first.number == report.number) {
             state.reports.pop_front()
@@ -156,6 +163,11 @@ impl Group {
         drop(gone);
         empty
     }
+}
+
+/// Whether `stream` waits for a callback that the calling thread is inside of.
+pub(super) fn waits_for_us(stream: &Stream) -> bool {
+    WAITING.with_borrow(|waiting| waiting.contains(&address(stream)))
 }
 
 fn address(stream: &Stream) -> usize {

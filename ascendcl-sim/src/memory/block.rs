@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::space::Space;
-use crate::check::{Access, Place, Shadow};
+use crate::check::{Access, CallSite, Misuse, Place, Shadow, misuse, remember_place};
 use crate::error::fail;
 use crate::lock::Mutex;
 
@@ -32,6 +32,7 @@ pub(crate) struct Block {
 #[derive(Default)]
 struct Life {
     freed: bool,
+    freed_at: Option<Arc<CallSite>>,
     windows: usize,
 }
 
@@ -78,12 +79,24 @@ impl Block {
 
     /// Ends the life of the block: poisons it now, or when the last window closes.
     pub(super) fn free(&self) {
+        self.shadow.note(Access::WRITE, 0, self.size, || self.place());
+        let place = remember_place();
         let idle = {
             let mut life = self.life.lock();
             debug_assert!(!life.freed, "the map of live blocks gives a block to one caller only");
             life.freed = true;
+            life.freed_at = place;
             life.windows == 0
         };
+        if !idle {
+            misuse(
+                Misuse::FreedInUse,
+                format_args!(
+                    "device memory of {} bytes is freed while a task uses it: synchronise first",
+                    self.size
+                ),
+            );
+        }
         if idle {
             self.retire();
         }
@@ -122,6 +135,12 @@ impl Block {
         // SAFETY: `[start, start + len)` is inside this block, whose bytes are mapped in the alias for as long as `space` lives; the
         // block has them for itself until `give_back`.
         unsafe { libc::memset(self.alias().add(start).cast(), byte.into(), len) };
+    }
+
+    /// What a report calls it.
+    fn place(&self) -> Place {
+        let what = format!("an allocation of {} bytes on device {}", self.size, self.device());
+        Place { what, address: self.address() }
     }
 
     /// Where the program sees it.
@@ -163,6 +182,19 @@ impl DeviceRange {
         {
             let mut life = self.block.life.lock();
             if life.freed {
+                let freed_at = life.freed_at.take();
+                drop(life);
+                let freed = freed_at
+                    .map(|site| format!("\n  freed by {}\n{site}", site.function()))
+                    .unwrap_or_default();
+                misuse(
+                    Misuse::FreedInUse,
+                    format_args!(
+                        "device memory of {} bytes was freed before the queued work that uses it ran{}",
+                        self.block.size,
+                        freed.trim_end()
+                    ),
+                );
                 return Err(fail(
                     sys::ACL_ERROR_RT_SYS_DMA,
                     format_args!(
@@ -176,10 +208,7 @@ impl DeviceRange {
         }
         let bytes = DeviceBytes { range: self.clone() };
         self.block.touch(self.start, self.len);
-        self.block.shadow.note(access, self.start, self.len, || Place {
-            what: format!("an allocation of {} bytes on device {}", self.block.size, self.device()),
-            address: self.block.address(),
-        });
+        self.block.shadow.note(access, self.start, self.len, || self.block.place());
         Ok(bytes)
     }
 }

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use ascendcl_sys::{self as sys, aclError, aclrtMemcpyKind};
 
 use super::place::{Location, Opened, Place, classify};
-use crate::check::Access;
+use crate::check::{Access, Misuse, misuse};
 use crate::core::Device;
 use crate::error::fail;
 
@@ -217,6 +217,12 @@ unsafe fn copy_rows(to: &Opened, from: &Opened, shape: Shape) {
 /// Memory to fill: device memory or pinned memory, not plain host memory.
 pub(crate) fn fill_target(device: &Device, pointer: *mut c_void, len: usize) -> Result<Place, aclError> {
     let Some(place) = Place::find(pointer, len)? else {
+        misuse(
+            Misuse::HostPointer,
+            format_args!(
+                "{pointer:p} is plain host memory; a memset fills device memory and memory of aclrtMallocHost"
+            ),
+        );
         return Err(fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
             format_args!("{pointer:p} is neither device memory nor pinned memory"),

@@ -10,7 +10,7 @@ use super::block::FRESH;
 use super::map::{Mapping, page_size, physical_memory};
 use super::space;
 use crate::check::leak::{LiveKind, Registration, register};
-use crate::check::{Access, Place, Shadow};
+use crate::check::{Access, Misuse, Place, Shadow, misuse};
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
 
@@ -187,6 +187,14 @@ pub(super) fn range(
     len: usize,
 ) -> Result<PinnedRange, aclError> {
     if len > block.size - start {
+        misuse(
+            Misuse::PastTheEnd,
+            format_args!(
+                "{len} bytes at {pointer:p} are used, but the pinned memory of {} bytes ends after {}",
+                block.size,
+                block.size - start
+            ),
+        );
         return Err(fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
             format_args!(

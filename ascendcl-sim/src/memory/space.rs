@@ -12,6 +12,7 @@ use super::arena::Arena;
 use super::block::{Block, DeviceRange};
 use super::map::{Mapping, SharedMemory};
 use crate::check::leak::{LiveKind, Registration, register};
+use crate::check::{Misuse, misuse};
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
 
@@ -295,6 +296,14 @@ pub(crate) fn device_range(pointer: *const c_void, len: usize) -> Result<DeviceR
         ))
     })?;
     if len > block.size() - start {
+        misuse(
+            Misuse::PastTheEnd,
+            format_args!(
+                "{len} bytes at {pointer:p} are used, but the allocation of {} bytes ends after {}",
+                block.size(),
+                block.size() - start
+            ),
+        );
         return Err(invalid(&format_args!(
             "{len} bytes at {pointer:p} reach past the end of an allocation of {} bytes, {start} of which lie before",
             block.size()

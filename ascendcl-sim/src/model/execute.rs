@@ -10,7 +10,7 @@ use ascendcl_sys::{self as sys, aclError, aclmdlDataset, aclrtStream};
 use super::dataset::{self, DataBuffer};
 use super::describe::Tensor;
 use super::registry::{self, Model};
-use crate::check::Access;
+use crate::check::{Access, Misuse, misuse};
 use crate::core::{Context, current_context, resolve_stream};
 use crate::error::{SUCCESS, fail};
 use crate::memory::{DeviceRange, Location, PageSize, classify, device_range, free};
@@ -159,6 +159,12 @@ fn ranges(
                 return Err(refused(&format_args!("is on device {device}, the model on device {own}")));
             }
             Location::Pinned | Location::Unregistered => {
+                misuse(
+                    Misuse::HostPointer,
+                    format_args!(
+                        "{what} {index} '{name}' of a model is host memory; it has to be device memory"
+                    ),
+                );
                 return Err(refused(
                     &"is host memory; a model reads and writes device memory, so copy it there",
                 ));

@@ -169,6 +169,11 @@ impl Knowledge {
     }
 }
 
+/// The stream whose task this thread runs, and where that task was queued, while the detector is on.
+pub(super) fn running() -> Option<(i32, Origin)> {
+    TASK.with_borrow(|task| task.as_ref().map(|(trail, origin)| (trail.id, origin.clone())))
+}
+
 /// Who made an access, and when in its own time.
 #[derive(Clone)]
 pub(super) struct Who {

@@ -35,7 +35,7 @@ impl Origin {
         self.0.as_deref().map(|queued| &queued.host)
     }
 
-    pub(super) fn number(&self) -> u64 {
+    pub(in crate::check) fn number(&self) -> u64 {
         self.0.as_deref().map_or(0, |queued| queued.site.number())
     }
 }

@@ -18,10 +18,10 @@ use std::time::Duration;
 use ascendcl_sys::{self as sys, aclError, aclrtStream};
 
 use super::context::{Shared, current_context};
-use super::report::Group;
+use super::report::{self, Group};
 use super::task::{Queued, Task, Work};
 use super::{Device, clock};
-use crate::check::{Origin, Trail};
+use crate::check::{Misuse, Origin, Trail, misuse};
 use crate::error::{self, fail};
 use crate::handle::{Kind, Table};
 use crate::lock::{Condvar, Mutex};
@@ -187,6 +187,15 @@ impl Stream {
     /// Waits until everything submitted so far is done: 0, the stream's asynchronous error, or 507046 after `timeout`.
     pub(crate) fn synchronize(&self, timeout: Option<Duration>) -> aclError {
         let deadline = clock::deadline(timeout);
+        if report::waits_for_us(self) {
+            misuse(
+                Misuse::CallbackBlocksItself,
+                format_args!(
+                    "stream {} waits for this callback to return, and the callback for the stream",
+                    self.id
+                ),
+            );
+        }
         let state = self.state.lock();
         let target = state.submitted;
         let (mut state, expired) = self.changed.wait_while(state, deadline, |state| {
