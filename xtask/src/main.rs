@@ -3,6 +3,7 @@
 mod bindings;
 mod error;
 mod install;
+mod programs;
 mod workspace;
 
 use std::{env, path::PathBuf, process::ExitCode};
@@ -24,6 +25,10 @@ Commands:
   headers             fetch the pinned headers and say where they are, one include folder a line, oldest first
   install-sim DIR     build the simulator and lay it out in DIR like a CANN toolkit: DIR/lib64/libascendcl.so, the names that newer
                       releases split it into, version files, set_env.sh. DIR may be an earlier installation of it
+  programs [NAME]...  install the simulator under target/xtask, compile the programs of ascendcl-sim/programs against the pinned headers of
+                      the oldest and the newest generation, and run them on every profile
+    --headers DIR     other headers instead, such as $ASCEND_HOME_PATH/include; may be repeated
+    --profile NAME    only this profile; may be repeated
 
 bindings, abi-check and headers fetch what they need with pip, once, into target/xtask. LIBCLANG_PATH chooses another libclang.
 Exit code: 0 all well, 1 a difference was found, 2 the command could not be carried out.
@@ -56,6 +61,7 @@ fn run() -> Result<bool, Error> {
         "abi-check" => abi_check_command(arguments),
         "headers" => headers_command(arguments),
         "install-sim" => install_command(arguments),
+        "programs" => programs_command(arguments),
         other => {
             Err(Error::new(format!("there is no command `{other}`; see `cargo run -p xtask -- --help`")))
         }
@@ -109,4 +115,17 @@ fn install_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
     }
     let folder = folder.ok_or_else(|| Error::new("install-sim needs a folder: install-sim DIR"))?;
     install::install(&folder).map(|()| true)
+}
+
+fn programs_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
+    let mut request = programs::Request { headers: Vec::new(), profiles: Vec::new(), names: Vec::new() };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("headers") => request.headers.push(PathBuf::from(arguments.value()?)),
+            Long("profile") => request.profiles.push(arguments.value()?.string()?),
+            Value(name) => request.names.push(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    programs::run(&request)
 }

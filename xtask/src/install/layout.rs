@@ -35,9 +35,8 @@ const NAMES_WITH: [(&str, &str); 4] = [
 ];
 
 /// Other places where build files of samples look for libraries, by release: links to the first place.
-const OTHER_FOLDERS: [(&str, &str); 5] = [
+const OTHER_FOLDERS: [(&str, &str); 4] = [
     ("devlib", "lib64"),
-    ("lib64/stub", "."),
     ("runtime/lib64", "../lib64"),
     ("acllib/lib64", "../lib64"),
     ("compiler/lib64", "../lib64"),
@@ -81,13 +80,14 @@ impl Home {
         let has = |function: &str| {
             api.addresses().any(|(f, address)| f.name.to_str() == Ok(function) && !address.is_null())
         };
-        for name in NAMES {
+        // What programs are linked with where real libraries may be missing. A folder of its own: a link to the one above would be a
+        // circle, and whoever copies the installation would not come to an end.
+        self.folder("lib64/stub")?;
+        self.link(&format!("lib64/stub/{LIBRARY}"), &format!("../{LIBRARY}"))?;
+        let more = NAMES_WITH.iter().filter(|(_, function)| has(function)).map(|(name, _)| *name);
+        for name in NAMES.into_iter().chain(more) {
             self.link(&format!("lib64/{name}"), LIBRARY)?;
-        }
-        for (name, function) in NAMES_WITH {
-            if has(function) {
-                self.link(&format!("lib64/{name}"), LIBRARY)?;
-            }
+            self.link(&format!("lib64/stub/{name}"), &format!("../{LIBRARY}"))?;
         }
         for (folder, target) in OTHER_FOLDERS {
             if let Some((parent, _)) = folder.rsplit_once('/') {
