@@ -67,9 +67,12 @@ mod memory;
 mod model;
 mod profile;
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use ascendcl_sys::AclApi;
+
+use crate::lock::Mutex;
 
 pub use check::fault::{Fault, FaultKind};
 pub use check::leak::{Live, LiveKind};
@@ -77,10 +80,19 @@ pub use check::report::{Report, ReportKind, Reporting};
 pub use config::{Config, ConfigError};
 pub use profile::Profile;
 
-/// The function table of the embedded simulator.
+/// The function table of the embedded simulator. It has all functions that the simulator has, whatever the profile, except those that a
+/// [`Fault`] of the configuration makes missing.
 pub fn api() -> &'static AclApi {
     static API: OnceLock<AclApi> = OnceLock::new();
-    API.get_or_init(abi::table)
+    /// One for each set of missing functions that was asked for.
+    static MUTILATED: Mutex<BTreeMap<Vec<String>, &'static AclApi>> = Mutex::new(BTreeMap::new());
+    let missing = check::fault::missing();
+    if missing.is_empty() {
+        return API.get_or_init(|| abi::table(&[]));
+    }
+    let mut tables = MUTILATED.lock();
+    let new = || &*Box::leak(Box::new(abi::table(&missing)));
+    tables.entry(missing.clone()).or_insert_with(new)
 }
 
 /// Replaces the simulated machine. Possible only while ACL is not initialised and nothing is alive.

@@ -53,6 +53,7 @@ mod virtual_memory;
 use std::any::Any;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::time::Duration;
 
 use ascendcl_sys::{self as sys, AclApi, aclError};
@@ -60,8 +61,8 @@ use ascendcl_sys::{self as sys, AclApi, aclError};
 use crate::check::Site;
 use crate::error::{SUCCESS, fail};
 
-/// The functions that the simulator has.
-pub(crate) fn table() -> AclApi {
+/// The functions that the simulator has, without those that are `missing`.
+pub(crate) fn table(missing: &[String]) -> AclApi {
     let mut api = AclApi::EMPTY;
     address::fill(&mut api);
     aipp::fill(&mut api);
@@ -109,7 +110,16 @@ pub(crate) fn table() -> AclApi {
     tensor_desc::fill(&mut api);
     value::fill(&mut api);
     virtual_memory::fill(&mut api);
-    api
+    if missing.is_empty() {
+        return api;
+    }
+    let mut addresses = api.addresses();
+    AclApi::load(|name| {
+        // In the same order.
+        let address = addresses.next().map_or(ptr::null(), |(_, address)| address);
+        let is_missing = name.to_str().is_ok_and(|name| missing.iter().any(|missing| missing == name));
+        if is_missing { ptr::null() } else { address }
+    })
 }
 
 /// Puts functions into the table under their own names.

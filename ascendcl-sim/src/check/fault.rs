@@ -1,28 +1,41 @@
-//! Injected faults: calls that the configuration makes fail.
+//! Injected faults: calls that the configuration makes go wrong.
 
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use ascendcl_sys::aclError;
+use ascendcl_sys::{self as sys, aclError};
 
 use crate::config::ConfigError;
-use crate::core::process;
+use crate::core::{current_context, process};
 use crate::error::fail;
 
-/// One rule: which calls of which function fail, and how.
+/// One rule: which calls of which function go wrong, and how.
 ///
-/// As text: `function:which=how`, for example `aclrtMalloc:3=207001`. *which* is the number of the call, counted from 1; `2+` is that
-/// call and all later ones, and without it every call is meant. *how* is the code to answer, or `after` and the code for a function
-/// that does its work and answers the code all the same.
+/// As text `function:which=how`, for example `aclrtMalloc:3=no-memory`. *which* is the number of the call, counted from 1; `2+` is that
+/// call and all later ones, and without it every call is meant. *how* is one of
+///
+/// | text | what happens | |
+/// |---|---|---|
+/// | `507015` | the call does nothing and answers this code | [`FaultKind::Error`] |
+/// | `after 507015` | the call does its work and answers this code | [`FaultKind::ErrorAfter`] |
+/// | `no-memory` | the call does nothing and answers 207001 | [`FaultKind::NoMemory`] |
+/// | `duplicate` | the callback that is launched runs twice | [`FaultKind::DuplicateReport`] |
+/// | `delay 50` | it is delivered 50 ms late | [`FaultKind::DelayReport`] |
+/// | `lose` | it never runs | [`FaultKind::LoseReport`] |
+/// | `stop` | the stream stops before the task that the call queues, and goes no further | [`FaultKind::StopStream`] |
+/// | `lost-device` | the device is lost: what was queued is gone, and calls answer 507010 until it is reset | [`FaultKind::LoseDevice`] |
+/// | `missing` | the function is not in the table of [`api`](crate::api) | [`FaultKind::MissingSymbol`] |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    pub(crate) function: String,
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    pub(crate) kind: FaultKind,
+    function: String,
+    first: u64,
+    last: u64,
+    kind: FaultKind,
 }
 
-/// How a call fails.
+/// How a call goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultKind {
@@ -30,20 +43,35 @@ pub enum FaultKind {
     Error(aclError),
     /// It does its work and answers this code.
     ErrorAfter(aclError),
+    /// It does nothing and answers that there is no memory, 207001.
+    NoMemory,
+    /// The callback that it launches is delivered twice.
+    DuplicateReport,
+    /// The callback that it launches is delivered late.
+    DelayReport(Duration),
+    /// The callback that it launches is never delivered. Its stream waits for it if it is a blocking one.
+    LoseReport,
+    /// The stream stops before the task that the call queues. Tasks can still be queued, and none is done.
+    StopStream,
+    /// The device of the current context is lost: queued work is gone, calls answer 507010 until the device is reset.
+    LoseDevice,
+    /// The function is absent from the table of [`api`](crate::api), as in an older CANN. A program that loads the library still finds
+    /// the symbol: calls answer 207000.
+    MissingSymbol,
 }
 
 impl Fault {
-    /// Every call of `function` fails.
+    /// Every call of `function` goes wrong.
     pub fn every(function: impl Into<String>, kind: FaultKind) -> Self {
         Self { function: function.into(), first: 1, last: u64::MAX, kind }
     }
 
-    /// Only the call with number `occurrence` fails, counted from 1.
+    /// Only the call with number `occurrence` goes wrong, counted from 1.
     pub fn nth(function: impl Into<String>, occurrence: u64, kind: FaultKind) -> Self {
         Self { function: function.into(), first: occurrence, last: occurrence, kind }
     }
 
-    /// The call with number `occurrence`, counted from 1, fails and all later ones.
+    /// The call with number `occurrence`, counted from 1, goes wrong and all later ones.
     pub fn from_nth(function: impl Into<String>, occurrence: u64, kind: FaultKind) -> Self {
         Self { function: function.into(), first: occurrence, last: u64::MAX, kind }
     }
@@ -55,22 +83,30 @@ impl FromStr for Fault {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let wrong = || {
             ConfigError::new(format!(
-                "'{text}' is no fault: write function:number=code, such as aclrtMalloc:3=207001 or aclrtRecordEvent=after 507015"
+                "'{text}' is no fault: write function:number=how, such as aclrtMalloc:3=207001 or aclrtRecordEvent=after 507015"
             ))
         };
         let (calls, how) = text.split_once('=').ok_or_else(wrong)?;
         let (function, which) = calls.trim().split_once(':').unwrap_or((calls.trim(), "1+"));
         let number =
-            |text: &str| text.trim().parse::<u64>().ok().filter(|&number| number > 0).ok_or_else(wrong);
+            |text: &str| text.trim().parse().ok().filter(|&number: &u64| number > 0).ok_or_else(wrong);
         let (first, last) = match which.trim().strip_suffix('+') {
             Some(first) => (number(first)?, u64::MAX),
             None => (number(which)?, number(which)?),
         };
         let code =
-            |text: &str| text.trim().parse::<aclError>().ok().filter(|&code| code != 0).ok_or_else(wrong);
-        let kind = match how.trim().strip_prefix("after ") {
-            Some(how) => FaultKind::ErrorAfter(code(how)?),
-            None => FaultKind::Error(code(how)?),
+            |text: &str| text.trim().parse().ok().filter(|&code: &aclError| code != 0).ok_or_else(wrong);
+        let how = how.trim();
+        let kind = match how.split_once(' ').unwrap_or((how, "")) {
+            ("after", how) => FaultKind::ErrorAfter(code(how)?),
+            ("delay", how) => FaultKind::DelayReport(Duration::from_millis(number(how)?)),
+            ("no-memory", "") => FaultKind::NoMemory,
+            ("duplicate", "") => FaultKind::DuplicateReport,
+            ("lose", "") => FaultKind::LoseReport,
+            ("stop", "") => FaultKind::StopStream,
+            ("lost-device", "") => FaultKind::LoseDevice,
+            ("missing", "") => FaultKind::MissingSymbol,
+            _ => FaultKind::Error(code(how)?),
         };
         if function.is_empty() {
             return Err(wrong());
@@ -90,19 +126,54 @@ impl fmt::Display for Fault {
         match self.kind {
             FaultKind::Error(code) => write!(f, "={code}"),
             FaultKind::ErrorAfter(code) => write!(f, "=after {code}"),
+            FaultKind::NoMemory => f.write_str("=no-memory"),
+            FaultKind::DuplicateReport => f.write_str("=duplicate"),
+            FaultKind::DelayReport(by) => write!(f, "=delay {}", by.as_millis()),
+            FaultKind::LoseReport => f.write_str("=lose"),
+            FaultKind::StopStream => f.write_str("=stop"),
+            FaultKind::LoseDevice => f.write_str("=lost-device"),
+            FaultKind::MissingSymbol => f.write_str("=missing"),
         }
     }
+}
+
+/// What goes wrong with the task that the call queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskFault {
+    Duplicate,
+    Delay(Duration),
+    Lose,
+    Stop,
+}
+
+thread_local! {
+    /// For the first task that the call on this thread queues.
+    static ARMED: Cell<Option<TaskFault>> = const { Cell::new(None) };
+}
+
+/// The fault for the task that this thread is about to queue.
+pub(crate) fn of_task() -> Option<TaskFault> {
+    ARMED.take()
 }
 
 /// What is left to do when the function has done its work.
 pub(crate) struct After {
     function: &'static str,
-    code: aclError,
+    code: Option<aclError>,
 }
 
 impl After {
-    pub(crate) fn answer(self, code: aclError) -> aclError {
-        if code == 0 { injected(self.function, self.code) } else { code }
+    pub(crate) fn answer(&self, code: aclError) -> aclError {
+        match self.code {
+            Some(injected) if code == 0 => fail_injected(self.function, injected),
+            _ => code,
+        }
+    }
+}
+
+impl Drop for After {
+    fn drop(&mut self) {
+        ARMED.set(None);
     }
 }
 
@@ -111,18 +182,76 @@ pub(crate) fn concerns(function: &str) -> bool {
     process::machine().settings().faults.iter().any(|fault| fault.function == function)
 }
 
+/// Functions that are to be absent.
+pub(crate) fn missing() -> Vec<String> {
+    let machine = process::machine();
+    let faults = machine.settings().faults.iter().filter(|fault| fault.kind == FaultKind::MissingSymbol);
+    faults.map(|fault| fault.function.clone()).collect()
+}
+
 /// The fault of the call with this number, if there is one: an error to answer at once, or what to do afterwards.
 pub(crate) fn before(function: &'static str, call: u64) -> Result<Option<After>, aclError> {
     let machine = process::machine();
     let mut faults = machine.settings().faults.iter();
     let fault = faults.find(|fault| fault.function == function && (fault.first..=fault.last).contains(&call));
-    match fault.map(|fault| fault.kind) {
-        None => Ok(None),
-        Some(FaultKind::Error(code)) => Err(injected(function, code)),
-        Some(FaultKind::ErrorAfter(code)) => Ok(Some(After { function, code })),
-    }
+    let Some(fault) = fault else { return Ok(None) };
+    let task = match fault.kind {
+        FaultKind::Error(code) => return Err(fail_injected(function, code)),
+        FaultKind::NoMemory => return Err(fail_injected(function, sys::ACL_ERROR_RT_MEMORY_ALLOCATION)),
+        FaultKind::MissingSymbol => {
+            return Err(fail_injected(function, sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT));
+        }
+        FaultKind::ErrorAfter(code) => return Ok(Some(After { function, code: Some(code) })),
+        FaultKind::LoseDevice => {
+            if let Ok(context) = current_context() {
+                context.device().lose();
+            }
+            return Ok(None);
+        }
+        FaultKind::DuplicateReport => TaskFault::Duplicate,
+        FaultKind::DelayReport(by) => TaskFault::Delay(by),
+        FaultKind::LoseReport => TaskFault::Lose,
+        FaultKind::StopStream => TaskFault::Stop,
+    };
+    ARMED.set(Some(task));
+    Ok(Some(After { function, code: None }))
 }
 
-fn injected(function: &str, code: aclError) -> aclError {
+fn fail_injected(function: &str, code: aclError) -> aclError {
     fail(code, format_args!("the configuration of the simulator makes {function} fail"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read_and_written() {
+        for text in [
+            "aclrtMalloc:3=207001",
+            "aclrtRecordEvent=after 507015",
+            "aclrtMallocHost:2+=no-memory",
+            "aclrtLaunchCallback:1=duplicate",
+            "aclrtLaunchCallback=delay 50",
+            "aclrtLaunchCallback:7=lose",
+            "aclrtMemcpyAsync:1=stop",
+            "aclrtSynchronizeStream:1=lost-device",
+            "aclrtCreateEventExWithFlag=missing",
+        ] {
+            assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "aclrtMalloc",
+            "aclrtMalloc=",
+            "aclrtMalloc=0",
+            "=5",
+            "aclrtMalloc:0=5",
+            "aclrtMalloc:x=5",
+            "aclrtMalloc=stop 5",
+        ] {
+            let error = text.parse::<Fault>().unwrap_err().to_string();
+            assert!(error.contains("is no fault: write function:number=how"), "{error}");
+        }
+    }
 }

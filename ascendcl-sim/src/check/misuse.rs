@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::call_site::CallSite;
 use super::leak::thread_name;
-use super::report::{self, ReportKind};
 use super::race;
+use super::report::{self, ReportKind};
 use crate::lock::Mutex;
 
 /// What goes wrong.

@@ -1,7 +1,7 @@
 //! Devices: how often they are set, their contexts, and what they have to give.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ascendcl_sys::{self as sys, aclError};
 
@@ -24,6 +24,7 @@ pub(crate) struct Device {
     events: IdPool,
     /// Devices whose memory this one may use, one bit each.
     peers: AtomicU64,
+    lost: AtomicBool,
     life: Mutex<Life>,
 }
 
@@ -48,6 +49,7 @@ impl Device {
             streams: IdPool::new(profile.streams),
             events: IdPool::new(profile.events),
             peers: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
             life: Mutex::new(Life::default()),
         })
     }
@@ -108,6 +110,28 @@ impl Device {
         }
     }
 
+    /// The device falls off the bus: what its streams were to do is not done. With its last context it comes back.
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+        for (_, stream) in STREAMS.select(|stream| stream.device().id() == self.id) {
+            stream.discard();
+        }
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// 507010 if the device is lost.
+    pub(crate) fn check_present(&self) -> Result<(), aclError> {
+        if self.is_lost() { Err(self.lost_error()) } else { Ok(()) }
+    }
+
+    /// What calls answer that need a device which is lost.
+    pub(crate) fn lost_error(&self) -> aclError {
+        fail(sys::ACL_ERROR_RT_LOST_HEARTBEAT, format_args!("device {} is lost: reset it", self.id))
+    }
+
     /// Whether a stream of this device has something to do.
     pub(crate) fn is_busy(&self) -> bool {
         !STREAMS.select(|stream| stream.device().id() == self.id && !stream.is_complete()).is_empty()
@@ -158,6 +182,7 @@ impl Device {
             );
         }
         self.peers.store(0, Ordering::SeqCst);
+        self.lost.store(false, Ordering::SeqCst);
     }
 }
 

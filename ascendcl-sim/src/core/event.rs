@@ -274,6 +274,7 @@ impl Event {
                 format_args!("the event was not reached within {:?}", timeout.unwrap_or_default()),
             ));
         }
+        self.device.check_present()?;
         self.mark.seen();
         Ok(())
     }

@@ -85,6 +85,19 @@ impl Launch {
         self.blocking
     }
 
+    /// [`post`](Self::post) after some time, as an injected fault wants it.
+    pub(super) fn post_late(&self, by: Duration, answer: Option<(Arc<Stream>, u64)>, knowledge: Knowledge) {
+        let launch = self.clone();
+        let spawned = thread::Builder::new().name("ascendcl-sim-late".into()).spawn(move || {
+            executor::block_signals();
+            thread::sleep(by);
+            launch.post(answer, knowledge);
+        });
+        if let Err(error) = spawned {
+            log::error!("cannot start a thread for a late report, which is lost: {error}");
+        }
+    }
+
     /// The stream reached it: hands it to the thread that serves the stream.
     pub(super) fn post(&self, answer: Option<(Arc<Stream>, u64)>, knowledge: Knowledge) {
         self.group.post(self.call, answer, knowledge);

@@ -9,6 +9,7 @@ use super::Event;
 use super::report::Launch;
 use super::wait::Waitable;
 use crate::check::Origin;
+use crate::check::fault::TaskFault;
 use crate::memory::{Place, Transfer};
 
 /// Work of a kind that has no variant of its own. Captured work runs again and again.
@@ -18,6 +19,7 @@ pub(crate) type Work = Arc<dyn Fn() -> Result<(), aclError> + Send + Sync>;
 pub(crate) struct Queued {
     pub(crate) task: Task,
     pub(crate) origin: Origin,
+    pub(crate) fault: Option<TaskFault>,
 }
 
 /// One task. The common ones own nothing but references, so that queueing them allocates nothing.

@@ -39,6 +39,30 @@ pub(crate) trait Waitable: Send + Sync {
     }
 }
 
+/// What never comes: streams that an injected fault stopped wait for it.
+#[derive(Default)]
+pub(crate) struct Never(Mark);
+
+impl Waitable for Never {
+    fn operation(&self) -> &'static str {
+        "stopped"
+    }
+
+    fn what(&self) -> &'static str {
+        "nothing: an injected fault stopped it"
+    }
+
+    fn mark(&self) -> &Mark {
+        &self.0
+    }
+
+    fn pass_or_enlist(&self, _: u64, _: &Arc<Stream>, _: u64) -> bool {
+        false
+    }
+
+    fn delist(&self, _: &Stream, _: u64) {}
+}
+
 /// A stream that waits.
 pub(crate) struct Waiter {
     stream: Arc<Stream>,

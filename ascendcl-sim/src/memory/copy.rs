@@ -184,6 +184,7 @@ pub(crate) unsafe fn copy_blocking(
     kind: aclrtMemcpyKind,
 ) -> Result<(), aclError> {
     direction(classify(ends.to), classify(ends.from), kind)?;
+    device.check_present()?;
     let to = Place::find(ends.to, shape.extent(shape.to_pitch)?)?;
     let from = Place::find(ends.from, shape.extent(shape.from_pitch)?)?;
     if let (Some(to_device), Some(from_device)) =
@@ -228,6 +229,7 @@ pub(crate) fn fill_target(device: &Device, pointer: *mut c_void, len: usize) -> 
             format_args!("{pointer:p} is neither device memory nor pinned memory"),
         ));
     };
+    device.check_present()?;
     device.check_reach(place.device(), "a memset")?;
     Ok(place)
 }

@@ -20,7 +20,9 @@ use ascendcl_sys::{self as sys, aclError, aclrtStream};
 use super::context::{Shared, current_context};
 use super::report::{self, Group};
 use super::task::{Queued, Task, Work};
+use super::wait::Never;
 use super::{Device, clock};
+use crate::check::fault::{self, TaskFault};
 use crate::check::{Misuse, Origin, Trail, misuse};
 use crate::error::{self, fail};
 use crate::handle::{Kind, Table};
@@ -141,7 +143,11 @@ impl Stream {
     /// Queues a task. Blocks while the queue is full.
     pub(crate) fn push(self: &Arc<Self>, task: Task) -> Result<(), aclError> {
         let slots = task.slots();
-        let mut task = Some(Queued { task, origin: Origin::of_task() });
+        let fault = fault::of_task();
+        if fault == Some(TaskFault::Stop) {
+            self.push(Task::Wait { on: Arc::new(Never::default()), key: 0, timeout: None })?;
+        }
+        let mut task = Some(Queued { task, origin: Origin::of_task(), fault });
         let schedule = {
             let depth = self.device.profile().stream_depth;
             let (mut state, _) = self.changed.wait_while(self.state.lock(), None, |state| {
@@ -219,6 +225,7 @@ impl Stream {
             (Some(failure), _) => error::report_async(failure.code, self.id, &failure.text),
             // Stopped for good: each synchronisation says so.
             (None, Some(code)) => error::report_async(code, self.id, ""),
+            (None, None) if self.device.is_lost() => self.device.lost_error(),
             (None, None) => error::SUCCESS,
         }
     }
@@ -266,6 +273,7 @@ impl Stream {
 /// The stream behind a handle; NULL is the default stream of the current context. For calls that accept streams of any context.
 pub(crate) fn lookup_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError> {
     let context = current_context()?;
+    context.device().check_present()?;
     if handle.is_null() {
         return Ok(Arc::clone(context.default_stream()));
     }
@@ -275,6 +283,7 @@ pub(crate) fn lookup_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError
 /// The stream behind a handle, which must be one of the current context; NULL is its default stream.
 pub(crate) fn resolve_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError> {
     let context = current_context()?;
+    context.device().check_present()?;
     if handle.is_null() {
         return Ok(Arc::clone(context.default_stream()));
     }

@@ -10,6 +10,7 @@ use super::super::wait::Waitable;
 use super::super::{clock, executor, timer};
 use super::{Failure, Run, Signal, State, Stream};
 use crate::check::Trail;
+use crate::check::fault::TaskFault;
 use crate::error::{self, fail};
 use crate::{check, memory};
 
@@ -155,14 +156,19 @@ impl Stream {
         if self.state.lock().skip_callbacks {
             return Outcome::Done(Ok(()));
         }
-        if launch.is_blocking() {
-            let ticket = self.draw_ticket();
-            launch.post(Some((Arc::clone(self), ticket)), self.trail().knowledge());
-            self.park(queued)
-        } else {
-            launch.post(None, self.trail().knowledge());
-            Outcome::Done(Ok(()))
+        let blocking = launch.is_blocking();
+        let answer = blocking.then(|| (Arc::clone(self), self.draw_ticket()));
+        let knowledge = self.trail().knowledge();
+        match queued.fault {
+            Some(TaskFault::Lose) => {}
+            Some(TaskFault::Delay(by)) => launch.post_late(by, answer, knowledge),
+            Some(TaskFault::Duplicate) => {
+                launch.post(None, knowledge.clone());
+                launch.post(answer, knowledge);
+            }
+            _ => launch.post(answer, knowledge),
         }
+        if blocking { self.park(queued) } else { Outcome::Done(Ok(())) }
     }
 
     /// The end of a wait.
