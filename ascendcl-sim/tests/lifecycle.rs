@@ -342,7 +342,7 @@ fn names_and_versions() {
     ok!(aclrtGetMemInfo, sys::ACL_HBM_MEM, &mut free, &mut total);
     assert_eq!((free, total), (8 << 30, 8 << 30), "a DDR chip answers with its DDR");
     ok!(aclrtGetMemInfo, sys::ACL_HBM_MEM_HUGE1G, &mut free, &mut total);
-    assert_eq!((free, total), (0, 0));
+    assert_eq!((free, total), (8 << 30, 8 << 30), "and with all of it when asked for pages it does not have");
     let mut can = 7;
     ok!(aclrtDeviceCanAccessPeer, &mut can, 0, 1);
     assert_eq!(can, 1);

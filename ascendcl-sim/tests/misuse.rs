@@ -32,7 +32,8 @@ fn a_host_pointer_where_device_memory_is_needed() {
     let _session = watched();
     let mut host = [0u8; 64];
     for _ in 0..2 {
-        assert_eq!(acl!(aclrtMemset, host.as_mut_ptr().cast(), 64, 0, 64), 107_000);
+        // It works, and is not what the function is for.
+        ok!(aclrtMemset, host.as_mut_ptr().cast(), 64, 0, 64);
     }
     let text = the_one();
     assert!(

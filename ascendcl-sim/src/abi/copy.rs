@@ -1,4 +1,4 @@
-//! Copies and memset.
+//! Copies.
 
 use core::ffi::c_void;
 
@@ -8,11 +8,11 @@ use ascendcl_sys::{self as sys, AclApi, aclError, aclrtMemcpyKind, aclrtStream};
 
 use super::{call, fill, invalid, not_null};
 use crate::core::task::Task;
-use crate::core::{current_context, resolve_stream};
+use crate::core::{Named, Stream, current_context};
 use crate::error::{SUCCESS, fail};
-use crate::memory::{self, Direction, Ends, Plan, Shape};
+use crate::memory::{self, Direction, Ends, Shape, Staged, Transfer};
 
-/// Limits of `aclrtMemcpy2dAsync`.
+/// Limits of two-dimensional copies.
 const WIDEST: usize = 5_000_000;
 const HIGHEST: usize = 5_242_880;
 
@@ -30,13 +30,13 @@ unsafe extern "C" fn aclrtMemcpy(
             return Ok(());
         }
         let ends = check(dst, src, kind)?;
-        let context = current_context()?;
         check_capacity(destMax, count)?;
         if dst.cast_const() == src {
             return Ok(());
         }
+        let context = current_context()?;
         // SAFETY: the caller passes memory as large as it says.
-        unsafe { memory::copy_blocking(context.device(), ends, Shape::row(count), kind) }
+        unsafe { memory::copy_blocking(context.device(), ends, Shape::row(count)) }
     })
 }
 
@@ -49,16 +49,79 @@ unsafe extern "C" fn aclrtMemcpyAsync(
     kind: aclrtMemcpyKind,
     stream: aclrtStream,
 ) -> aclError {
-    call!("aclrtMemcpyAsync", || {
-        if count == 0 {
-            return Ok(());
-        }
-        let ends = check(dst, src, kind)?;
+    // SAFETY: same contract.
+    call!("aclrtMemcpyAsync", || unsafe { copy_async(dst, destMax, src, count, kind, stream) })
+}
+
+/// Drivers know pinned memory from plain one everywhere now: nothing is left of the condition.
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtMemcpyAsyncWithCondition(
+    dst: *mut c_void,
+    destMax: usize,
+    src: *const c_void,
+    count: usize,
+    kind: aclrtMemcpyKind,
+    stream: aclrtStream,
+) -> aclError {
+    call!("aclrtMemcpyAsyncWithCondition", || {
         // SAFETY: same contract.
-        unsafe {
-            enqueue(ends, Shape::row(count), kind, stream, || check_capacity(destMax, count), |_| Ok(()))
-        }
+        unsafe { copy_async(dst, destMax, src, count, kind, stream) }
     })
+}
+
+/// # Safety
+/// `dst` and `src` are as large as the caller says.
+unsafe fn copy_async(
+    dst: *mut c_void,
+    destMax: usize,
+    src: *const c_void,
+    count: usize,
+    kind: aclrtMemcpyKind,
+    stream: aclrtStream,
+) -> Result<(), aclError> {
+    if count == 0 {
+        return Ok(());
+    }
+    let ends = check(dst, src, kind)?;
+    let stream = Named::new(stream)?;
+    check_capacity(destMax, count)?;
+    let context = current_context()?;
+    let (direction, pageable) = ends.resolve(kind)?;
+    if direction == Direction::HostToHost {
+        return Err(fail(
+            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            "a copy between host addresses cannot be asynchronous",
+        ));
+    }
+    if dst.cast_const() == src {
+        return Ok(());
+    }
+    let shape = Shape::row(count);
+    if pageable {
+        // SAFETY: same contract.
+        return unsafe { copy_pageable(&stream.any(&context), ends, shape) };
+    }
+    let stream = stream.of(&context)?;
+    if kind == sys::ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE {
+        // SAFETY: same contract.
+        let staged = unsafe { Staged::plan(stream.device(), ends, count) }?;
+        return stream.push(Task::Work { operation: "staged copy", work: Arc::new(move || staged.run()) });
+    }
+    stream.push(Task::Copy(Transfer::plan(stream.device(), ends, shape)?))
+}
+
+/// A copy from or to plain host memory is never asynchronous: what the stream has comes first, then it is carried out here.
+///
+/// # Safety
+/// `ends` are as large as `shape` says.
+unsafe fn copy_pageable(stream: &Stream, ends: Ends, shape: Shape) -> Result<(), aclError> {
+    // The stream's own error, if it has one, comes first and nothing is copied.
+    match stream.synchronize(None) {
+        SUCCESS => {}
+        code => return Err(code),
+    }
+    // SAFETY: same contract.
+    unsafe { memory::copy_blocking(stream.device(), ends, shape) }
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -75,11 +138,19 @@ unsafe extern "C" fn aclrtMemcpy2d(
         if width == 0 || height == 0 {
             return Ok(());
         }
-        let ends = check_2d(dst, src, kind, false)?;
+        let (ends, shape) = check_2d(dst, dpitch, src, spitch, width, height, kind)?;
+        check_2d_limits(shape)?;
+        if kind == sys::ACL_MEMCPY_DEVICE_TO_DEVICE {
+            return Err(fail(
+                sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+                "a blocking two-dimensional copy goes between host and device only",
+            ));
+        }
         let context = current_context()?;
-        let shape = shape(dpitch, spitch, width, height)?;
+        let (direction, _) = ends.resolve(kind)?;
+        check_2d_direction(direction, &[Direction::HostToDevice, Direction::DeviceToHost])?;
         // SAFETY: the caller passes memory as large as it says.
-        unsafe { memory::copy_blocking(context.device(), ends, shape, kind) }
+        unsafe { memory::copy_blocking(context.device(), ends, shape) }
     })
 }
 
@@ -98,58 +169,28 @@ unsafe extern "C" fn aclrtMemcpy2dAsync(
         if width == 0 || height == 0 {
             return Ok(());
         }
-        let inside = current_context()?.device().profile().features.device_copy_2d;
-        let ends = check_2d(dst, src, kind, inside)?;
-        if width > WIDEST || height > HIGHEST {
+        let (ends, shape) = check_2d(dst, dpitch, src, spitch, width, height, kind)?;
+        let stream = Named::new(stream)?;
+        check_2d_limits(shape)?;
+        let context = current_context()?;
+        let (direction, pageable) = ends.resolve(kind)?;
+        check_2d_direction(
+            direction,
+            &[Direction::HostToDevice, Direction::DeviceToHost, Direction::DeviceToDevice],
+        )?;
+        if direction == Direction::DeviceToDevice && !context.device().profile().features.device_copy_2d {
             return Err(fail(
-                sys::ACL_ERROR_RT_PARAM_INVALID,
-                format_args!("{height} rows of {width} bytes are more than {HIGHEST} rows of {WIDEST} bytes"),
+                sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+                "this chip has no two-dimensional copies inside the device",
             ));
         }
-        let shape = shape(dpitch, spitch, width, height)?;
-        let allowed = |direction| {
-            if direction == Direction::DeviceToDevice && !inside {
-                return Err(invalid("this chip has no two-dimensional copies inside the device"));
-            }
-            Ok(())
-        };
-        // SAFETY: same contract.
-        unsafe { enqueue(ends, shape, kind, stream, || Ok(()), allowed) }
+        if pageable {
+            // SAFETY: the caller passes memory as large as it says.
+            return unsafe { copy_pageable(&stream.any(&context), ends, shape) };
+        }
+        let stream = stream.of(&context)?;
+        stream.push(Task::Copy(Transfer::plan(stream.device(), ends, shape)?))
     })
-}
-
-/// Queues a copy, or carries it out if one end is plain host memory.
-///
-/// # Safety
-/// `ends` are as large as `shape` says.
-unsafe fn enqueue(
-    ends: Ends,
-    shape: Shape,
-    kind: aclrtMemcpyKind,
-    stream: aclrtStream,
-    check: impl FnOnce() -> Result<(), aclError>,
-    allowed: impl FnOnce(Direction) -> Result<(), aclError>,
-) -> Result<(), aclError> {
-    let stream = resolve_stream(stream)?;
-    check()?;
-    // SAFETY: same contract.
-    let (direction, plan) = unsafe { memory::plan(stream.device(), ends, shape, kind) }?;
-    allowed(direction)?;
-    match plan {
-        Plan::Queued(transfer) => stream.push(Task::Copy(transfer)),
-        Plan::Staged(staged) => {
-            stream.push(Task::Work { operation: "staged copy", work: Arc::new(move || staged.run()) })
-        }
-        Plan::Blocking => {
-            // The stream's own error, if it has one, comes first and nothing is copied.
-            match stream.synchronize(None) {
-                SUCCESS => {}
-                code => return Err(code),
-            }
-            // SAFETY: same contract.
-            unsafe { memory::copy_blocking(stream.device(), ends, shape, kind) }
-        }
-    }
 }
 
 fn check(dst: *mut c_void, src: *const c_void, kind: aclrtMemcpyKind) -> Result<Ends, aclError> {
@@ -161,25 +202,7 @@ fn check(dst: *mut c_void, src: *const c_void, kind: aclrtMemcpyKind) -> Result<
     Ok(Ends { to: dst, from: src })
 }
 
-fn check_2d(
-    dst: *mut c_void,
-    src: *const c_void,
-    kind: aclrtMemcpyKind,
-    inside: bool,
-) -> Result<Ends, aclError> {
-    not_null(dst, "dst")?;
-    not_null(src, "src")?;
-    match kind {
-        sys::ACL_MEMCPY_HOST_TO_DEVICE | sys::ACL_MEMCPY_DEVICE_TO_HOST => {}
-        sys::ACL_MEMCPY_DEVICE_TO_DEVICE if inside => {}
-        _ => {
-            return Err(invalid(format_args!("copy kind {} is not possible in two dimensions here", kind.0)));
-        }
-    }
-    Ok(Ends { to: dst, from: src })
-}
-
-fn check_capacity(capacity: usize, count: usize) -> Result<(), aclError> {
+pub(super) fn check_capacity(capacity: usize, count: usize) -> Result<(), aclError> {
     if count > capacity {
         return Err(fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
@@ -189,49 +212,55 @@ fn check_capacity(capacity: usize, count: usize) -> Result<(), aclError> {
     Ok(())
 }
 
-fn shape(to_pitch: usize, from_pitch: usize, width: usize, height: usize) -> Result<Shape, aclError> {
-    if width > to_pitch || width > from_pitch {
+fn check_2d(
+    dst: *mut c_void,
+    dpitch: usize,
+    src: *const c_void,
+    spitch: usize,
+    width: usize,
+    height: usize,
+    kind: aclrtMemcpyKind,
+) -> Result<(Ends, Shape), aclError> {
+    not_null(dst, "dst")?;
+    not_null(src, "src")?;
+    if width > dpitch || width > spitch {
+        return Err(invalid(format_args!(
+            "rows of {width} bytes are wider than the pitches, {dpitch} and {spitch}"
+        )));
+    }
+    match kind {
+        sys::ACL_MEMCPY_HOST_TO_DEVICE
+        | sys::ACL_MEMCPY_DEVICE_TO_HOST
+        | sys::ACL_MEMCPY_DEVICE_TO_DEVICE
+        | sys::ACL_MEMCPY_DEFAULT => {}
+        _ => return Err(invalid(format_args!("copy kind {} is not possible in two dimensions", kind.0))),
+    }
+    Ok((Ends { to: dst, from: src }, Shape { width, height, to_pitch: dpitch, from_pitch: spitch }))
+}
+
+fn check_2d_limits(shape: Shape) -> Result<(), aclError> {
+    let Shape { width, height, .. } = shape;
+    if height > HIGHEST || width > WIDEST {
         return Err(fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
-            format_args!("rows of {width} bytes are wider than the pitches, {to_pitch} and {from_pitch}"),
+            format_args!("{height} rows of {width} bytes are more than {HIGHEST} rows of {WIDEST} bytes"),
         ));
     }
-    Ok(Shape { width, height, to_pitch, from_pitch })
+    Ok(())
 }
 
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtMemset(devPtr: *mut c_void, maxCount: usize, value: i32, count: usize) -> aclError {
-    call!("aclrtMemset", || {
-        not_null(devPtr, "devPtr")?;
-        let context = current_context()?;
-        check_capacity(maxCount, count)?;
-        if count == 0 {
-            return Ok(());
-        }
-        memory::fill(&memory::fill_target(context.device(), devPtr, count)?, value as u8)
-    })
-}
-
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtMemsetAsync(
-    devPtr: *mut c_void,
-    maxCount: usize,
-    value: i32,
-    count: usize,
-    stream: aclrtStream,
-) -> aclError {
-    call!("aclrtMemsetAsync", || {
-        not_null(devPtr, "devPtr")?;
-        let stream = resolve_stream(stream)?;
-        check_capacity(maxCount, count)?;
-        if count == 0 {
-            return Ok(());
-        }
-        let place = memory::fill_target(stream.device(), devPtr, count)?;
-        stream.push(Task::Set { place, byte: value as u8 })
-    })
+fn check_2d_direction(direction: Direction, possible: &[Direction]) -> Result<(), aclError> {
+    if possible.contains(&direction) {
+        return Ok(());
+    }
+    Err(fail(
+        sys::ACL_ERROR_RT_PARAM_INVALID,
+        format_args!("these addresses make it a copy {direction:?}, not possible in two dimensions"),
+    ))
 }
 
 pub(crate) fn fill(api: &mut AclApi) {
-    fill!(api: aclrtMemcpy, aclrtMemcpyAsync, aclrtMemcpy2d, aclrtMemcpy2dAsync, aclrtMemset, aclrtMemsetAsync);
+    fill!(api:
+        aclrtMemcpy, aclrtMemcpyAsync, aclrtMemcpyAsyncWithCondition, aclrtMemcpy2d, aclrtMemcpy2dAsync,
+    );
 }

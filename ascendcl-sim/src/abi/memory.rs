@@ -1,20 +1,18 @@
-//! Device memory and pinned host memory.
+//! Device memory: allocating and freeing it.
 
 use core::ffi::c_void;
 
-use ascendcl_sys::{
-    self as sys, AclApi, aclError, aclrtMallocConfig, aclrtMemAttr, aclrtMemLocation, aclrtMemMallocPolicy,
-    aclrtPtrAttributes,
-};
+use ascendcl_sys::{self as sys, AclApi, aclError, aclrtMallocConfig, aclrtMemMallocPolicy};
 
 use super::{call, fill, invalid, not_null};
-use crate::core::current_context;
+use crate::core::{Context, current_context};
 use crate::error::fail;
-use crate::memory::{self, Location, PageSize};
+use crate::memory::{self, PageSize};
 
 /// Kernels read up to this many bytes past the end of a piece of memory.
 const PAD: usize = 32;
-const HUGE_PAGE: usize = 2 << 20;
+/// The bits of a policy that choose pages; the others choose a kind of memory where a chip has several.
+const POLICY_MASK: u32 = 0xff;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtMalloc(
@@ -23,7 +21,7 @@ unsafe extern "C" fn aclrtMalloc(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     // SAFETY: same contract.
-    call!("aclrtMalloc", || unsafe { malloc(devPtr, size, PAD, policy) })
+    call!("aclrtMalloc", || unsafe { malloc(devPtr, size, PAD, policy, policy) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -33,7 +31,7 @@ unsafe extern "C" fn aclrtMallocAlign32(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     // SAFETY: same contract.
-    call!("aclrtMallocAlign32", || unsafe { malloc(devPtr, size, 0, policy) })
+    call!("aclrtMallocAlign32", || unsafe { malloc(devPtr, size, 0, policy, policy) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -42,53 +40,17 @@ unsafe extern "C" fn aclrtMallocCached(
     size: usize,
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
-    // SAFETY: same contract.
-    call!("aclrtMallocCached", || unsafe { malloc(devPtr, size, PAD, policy) })
-}
-
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtMallocWithCfg(
-    devPtr: *mut *mut c_void,
-    size: usize,
-    policy: aclrtMemMallocPolicy,
-    cfg: *mut aclrtMallocConfig,
-) -> aclError {
-    call!("aclrtMallocWithCfg", || {
-        if !cfg.is_null() {
-            // SAFETY: the caller passes NULL or a configuration.
-            unsafe { check_config(&*cfg) }?;
-        }
+    call!("aclrtMallocCached", || {
+        // It knows no policies for memory between devices and takes them for no policy at all.
+        let known = match policy {
+            sys::ACL_MEM_MALLOC_HUGE_ONLY
+            | sys::ACL_MEM_MALLOC_NORMAL_ONLY
+            | sys::ACL_MEM_MALLOC_HUGE1G_ONLY => policy,
+            _ => sys::ACL_MEM_MALLOC_HUGE_FIRST,
+        };
         // SAFETY: same contract.
-        unsafe { malloc(devPtr, size, 0, policy) }
+        unsafe { malloc(devPtr, size, PAD, policy, known) }
     })
-}
-
-/// # Safety
-/// The attributes of `config` are as many as it says.
-unsafe fn check_config(config: &aclrtMallocConfig) -> Result<(), aclError> {
-    if config.numAttrs > 0 {
-        not_null(config.attrs, "cfg->attrs")?;
-    }
-    for index in 0..config.numAttrs {
-        // SAFETY: inside the array (contract).
-        let attribute = unsafe { *config.attrs.add(index) };
-        match attribute.attr {
-            sys::ACL_RT_MEM_ATTR_RSV | sys::ACL_RT_MEM_ATTR_MODULE_ID | sys::ACL_RT_MEM_ATTR_VA_FLAG => {}
-            sys::ACL_RT_MEM_ATTR_DEVICE_ID => {
-                let current = current_context()?.device().id();
-                // SAFETY: the attribute says which member is meant, and all are plain integers.
-                let wanted = unsafe { attribute.value.deviceId };
-                if i64::from(wanted) != i64::from(current) {
-                    return Err(fail(
-                        sys::ACL_ERROR_RT_PARAM_INVALID,
-                        format_args!("memory of device {wanted} is asked for with device {current} current"),
-                    ));
-                }
-            }
-            other => return Err(invalid(format_args!("attribute {} is unknown", other.0))),
-        }
-    }
-    Ok(())
 }
 
 /// # Safety
@@ -98,36 +60,153 @@ unsafe fn malloc(
     size: usize,
     pad: usize,
     policy: aclrtMemMallocPolicy,
+    pages: aclrtMemMallocPolicy,
 ) -> Result<(), aclError> {
     not_null(devPtr, "devPtr")?;
     if size == 0 {
         return Err(invalid("size must not be 0"));
     }
+    // Pages of 1 GiB are too good for a pad.
+    let giant = matches!(policy, sys::ACL_MEM_MALLOC_HUGE1G_ONLY | sys::ACL_MEM_MALLOC_HUGE1G_ONLY_P2P);
+    let pad = if giant { 0 } else { pad };
     let padded = size.checked_next_multiple_of(32).and_then(|size| size.checked_add(pad));
     let padded = padded.ok_or_else(|| invalid(format_args!("size {size} overflows")))?;
-    let pages = match policy {
-        sys::ACL_MEM_MALLOC_HUGE_FIRST | sys::ACL_MEM_MALLOC_HUGE_FIRST_P2P => PageSize::HugeFirst,
-        sys::ACL_MEM_MALLOC_HUGE_ONLY | sys::ACL_MEM_MALLOC_HUGE_ONLY_P2P => PageSize::Huge,
-        sys::ACL_MEM_MALLOC_NORMAL_ONLY | sys::ACL_MEM_MALLOC_NORMAL_ONLY_P2P => PageSize::Normal,
-        // The runtime does not refuse a policy it does not know.
-        _ if size >= HUGE_PAGE => PageSize::HugeFirst,
-        _ => PageSize::Normal,
-    };
     let context = current_context()?;
-    let pointer = context.device().memory().allocate(size, padded, pages)?;
+    let pages = page_size(&context, pages)?;
+    // SAFETY: not NULL, and the caller passes a place to write to.
+    unsafe { allocate(&context, devPtr, memory::APP, size, padded, pages) }
+}
+
+/// What pages a policy asks for: 207000 for those that the chip does not have. The runtime does not refuse a policy it does not know.
+fn page_size(context: &Context, policy: aclrtMemMallocPolicy) -> Result<PageSize, aclError> {
+    let features = context.device().profile().features;
+    let lacking = |what: &str| {
+        let profile = context.device().profile().name();
+        fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, format_args!("{profile} has no {what}"))
+    };
+    let (pages, peer) = match policy {
+        sys::ACL_MEM_MALLOC_HUGE_ONLY => (PageSize::Huge, false),
+        sys::ACL_MEM_MALLOC_NORMAL_ONLY => (PageSize::Normal, false),
+        sys::ACL_MEM_MALLOC_HUGE_FIRST_P2P => (PageSize::HugeFirst, true),
+        sys::ACL_MEM_MALLOC_HUGE_ONLY_P2P => (PageSize::Huge, true),
+        sys::ACL_MEM_MALLOC_NORMAL_ONLY_P2P => (PageSize::Normal, true),
+        sys::ACL_MEM_MALLOC_HUGE1G_ONLY | sys::ACL_MEM_MALLOC_HUGE1G_ONLY_P2P => (PageSize::Giant, false),
+        _ => (PageSize::HugeFirst, false),
+    };
+    match pages {
+        _ if peer && !features.peer_memory => Err(lacking("memory for copies between devices")),
+        PageSize::Giant if !features.giant_pages => Err(lacking("pages of 1 GiB")),
+        pages => Ok(pages),
+    }
+}
+
+/// # Safety
+/// `devPtr` is a place to write to.
+unsafe fn allocate(
+    context: &Context,
+    devPtr: *mut *mut c_void,
+    module: u16,
+    size: usize,
+    padded: usize,
+    pages: PageSize,
+) -> Result<(), aclError> {
+    let memory = context.device().memory();
+    let pointer = memory.allocate_for(module, size, padded, pages)?;
     if let Err(code) = context.check_alive() {
-        context.device().memory().take_back(pointer);
+        memory.take_back(pointer);
         return Err(code);
     }
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: contract.
     unsafe { devPtr.write(pointer) };
     Ok(())
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtMallocWithCfg(
+    devPtr: *mut *mut c_void,
+    size: usize,
+    policy: aclrtMemMallocPolicy,
+    cfg: *mut aclrtMallocConfig,
+) -> aclError {
+    // SAFETY: same contract.
+    call!("aclrtMallocWithCfg", || unsafe { malloc_with(devPtr, size, policy, cfg) })
+}
+
+/// Memory for the task scheduler is memory like any other here.
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtMallocForTaskScheduler(
+    devPtr: *mut *mut c_void,
+    size: usize,
+    policy: aclrtMemMallocPolicy,
+    cfg: *mut aclrtMallocConfig,
+) -> aclError {
+    // SAFETY: same contract.
+    call!("aclrtMallocForTaskScheduler", || unsafe { malloc_with(devPtr, size, policy, cfg) })
+}
+
+/// # Safety
+/// `devPtr` is NULL or a place to write to, `cfg` NULL or a configuration.
+unsafe fn malloc_with(
+    devPtr: *mut *mut c_void,
+    size: usize,
+    policy: aclrtMemMallocPolicy,
+    cfg: *mut aclrtMallocConfig,
+) -> Result<(), aclError> {
+    not_null(devPtr, "devPtr")?;
+    // SAFETY: NULL or a configuration (contract).
+    let cfg = unsafe { cfg.as_ref() };
+    if cfg.is_some_and(|cfg| cfg.numAttrs != 0 && cfg.attrs.is_null()) {
+        return Err(invalid("cfg->attrs must not be NULL when cfg->numAttrs is not 0"));
+    }
+    if size == 0 {
+        return Err(invalid("size must not be 0"));
+    }
+    let wrong = |what: std::fmt::Arguments<'_>| fail(sys::ACL_ERROR_RT_PARAM_INVALID, what);
+    if cfg.is_some_and(|cfg| cfg.attrs.is_null()) {
+        return Err(wrong(format_args!("cfg->attrs must not be NULL")));
+    }
+    let context = current_context()?;
+    let mut module = memory::APP;
+    let mut device = None;
+    for index in 0..cfg.map_or(0, |cfg| cfg.numAttrs) {
+        // SAFETY: the attributes are as many as the configuration says (contract), and there is one if there are attributes.
+        let attribute = unsafe { *cfg.map_or(std::ptr::null_mut(), |cfg| cfg.attrs).add(index) };
+        match attribute.attr {
+            sys::ACL_RT_MEM_ATTR_RSV => {}
+            // SAFETY: the attribute says which member is meant, and all are plain integers.
+            sys::ACL_RT_MEM_ATTR_MODULE_ID => module = unsafe { attribute.value.moduleId },
+            // SAFETY: as above.
+            sys::ACL_RT_MEM_ATTR_DEVICE_ID => device = Some(unsafe { attribute.value.deviceId }),
+            other => return Err(wrong(format_args!("attribute {} is not one of device memory", other.0))),
+        }
+    }
+    let current = context.device().id();
+    if let Some(wanted) = device.filter(|&wanted| i64::from(wanted) != i64::from(current)) {
+        return Err(wrong(format_args!(
+            "memory of device {wanted} is asked for with device {current} current"
+        )));
+    }
+    let pages = aclrtMemMallocPolicy(policy.0 & POLICY_MASK);
+    let padded =
+        size.checked_next_multiple_of(32).ok_or_else(|| wrong(format_args!("size {size} overflows")))?;
+    let pages = page_size(&context, pages)?;
+    // SAFETY: not NULL, and the caller passes a place to write to.
+    unsafe { allocate(&context, devPtr, memory::module(module), size, padded, pages) }
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtFree(devPtr: *mut c_void) -> aclError {
     call!("aclrtFree", || {
         not_null(devPtr, "devPtr")?;
+        memory::free(devPtr)
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtFreeWithDevSync(devPtr: *mut c_void) -> aclError {
+    call!("aclrtFreeWithDevSync", || {
+        not_null(devPtr, "devPtr")?;
+        current_context()?.synchronize(None)?;
         memory::free(devPtr)
     })
 }
@@ -142,14 +221,13 @@ unsafe extern "C" fn aclrtMemInvalidate(devPtr: *mut c_void, size: usize) -> acl
     call!("aclrtMemInvalidate", || cache(devPtr, size))
 }
 
-/// Memory is coherent: only the arguments are checked.
+/// Memory is coherent, here and on today's cards: only the arguments are checked.
 fn cache(pointer: *mut c_void, size: usize) -> Result<(), aclError> {
     not_null(pointer, "devPtr")?;
     if size == 0 {
         return Err(invalid("size must not be 0"));
     }
-    current_context()?;
-    memory::device_range(pointer, size).map(drop)
+    current_context().map(drop)
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -160,9 +238,54 @@ unsafe extern "C" fn aclrtMallocHost(hostPtr: *mut *mut c_void, size: usize) -> 
             return Err(invalid("size must not be 0"));
         }
         current_context()?;
-        let pointer = memory::malloc_host(size)?;
+        let pointer = memory::malloc_host(size, false)?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { hostPtr.write(pointer) };
+        Ok(())
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtMallocHostWithCfg(
+    ptr: *mut *mut c_void,
+    size: u64,
+    cfg: *mut aclrtMallocConfig,
+) -> aclError {
+    call!("aclrtMallocHostWithCfg", || {
+        not_null(ptr, "ptr")?;
+        if size == 0 {
+            return Err(invalid("size must not be 0"));
+        }
+        let wrong = |what: std::fmt::Arguments<'_>| fail(sys::ACL_ERROR_RT_PARAM_INVALID, what);
+        let mut same_address = false;
+        // SAFETY: NULL or a configuration (contract).
+        if let Some(cfg) = unsafe { cfg.as_ref() } {
+            if cfg.attrs.is_null() {
+                return Err(wrong(format_args!("cfg->attrs must not be NULL")));
+            }
+            for index in 0..cfg.numAttrs {
+                // SAFETY: the attributes are as many as the configuration says (contract).
+                let attribute = unsafe { *cfg.attrs.add(index) };
+                match attribute.attr {
+                    sys::ACL_RT_MEM_ATTR_MODULE_ID => {}
+                    // SAFETY: the attribute says which member is meant, and all are plain integers.
+                    sys::ACL_RT_MEM_ATTR_VA_FLAG => same_address = unsafe { attribute.value.vaFlag } == 1,
+                    other => {
+                        return Err(wrong(format_args!("attribute {} is not one of host memory", other.0)));
+                    }
+                }
+            }
+        }
+        let context = current_context()?;
+        if same_address && !context.device().profile().features.host_registration {
+            return Err(fail(
+                sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+                "this chip has no addresses that host and device share",
+            ));
+        }
+        let pointer = memory::malloc_host(size as usize, same_address)?;
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { ptr.write(pointer) };
         Ok(())
     })
 }
@@ -176,66 +299,18 @@ unsafe extern "C" fn aclrtFreeHost(hostPtr: *mut c_void) -> aclError {
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtGetMemInfo(attr: aclrtMemAttr, free: *mut usize, total: *mut usize) -> aclError {
-    call!("aclrtGetMemInfo", || {
-        not_null(free, "free")?;
-        not_null(total, "total")?;
-        let context = current_context()?;
-        let device = context.device();
-        let (capacity, normal, huge) = device.memory().usage();
-        let left = capacity - normal - huge;
-        // All page kinds come out of one pool; huge pages only as whole ones. A DDR chip answers questions about HBM with its DDR.
-        let (left, capacity) = match attr {
-            sys::ACL_DDR_MEM if !device.profile().hbm => (left, capacity),
-            sys::ACL_DDR_MEM_NORMAL | sys::ACL_DDR_MEM_P2P_NORMAL if !device.profile().hbm => {
-                (left, capacity)
-            }
-            sys::ACL_DDR_MEM_HUGE | sys::ACL_DDR_MEM_P2P_HUGE if !device.profile().hbm => {
-                whole(left, capacity)
-            }
-            sys::ACL_HBM_MEM | sys::ACL_HBM_MEM_NORMAL | sys::ACL_HBM_MEM_P2P_NORMAL => (left, capacity),
-            sys::ACL_HBM_MEM_HUGE | sys::ACL_HBM_MEM_P2P_HUGE => whole(left, capacity),
-            _ => (0, 0),
-        };
-        // SAFETY: not NULL, and the caller passes places to write to.
-        unsafe {
-            free.write(left);
-            total.write(capacity);
-        }
-        Ok(())
-    })
-}
-
-fn whole(free: usize, total: usize) -> (usize, usize) {
-    (free / HUGE_PAGE * HUGE_PAGE, total / HUGE_PAGE * HUGE_PAGE)
-}
-
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtPointerGetAttributes(
-    ptr: *const c_void,
-    attributes: *mut aclrtPtrAttributes,
-) -> aclError {
-    call!("aclrtPointerGetAttributes", || {
-        not_null(ptr, "ptr")?;
-        not_null(attributes, "attributes")?;
-        let (kind, id, page) = match memory::classify(ptr) {
-            Location::Device(id) => {
-                let page = if memory::is_huge(ptr) { HUGE_PAGE } else { memory::NORMAL_PAGE };
-                (sys::ACL_MEM_LOCATION_TYPE_DEVICE, id as u32, page)
-            }
-            Location::Pinned => (sys::ACL_MEM_LOCATION_TYPE_HOST, 0, memory::NORMAL_PAGE),
-            Location::Unregistered => (sys::ACL_MEM_LOCATION_TYPE_UNREGISTERED, 0, 0),
-        };
-        let location = aclrtMemLocation { id, type_: kind };
-        // SAFETY: not NULL, and the caller passes a place to write to.
-        unsafe { attributes.write(aclrtPtrAttributes { location, pageSize: page as u32, rsv: [0; 4] }) };
-        Ok(())
+unsafe extern "C" fn aclrtFreeHostWithDevSync(hostPtr: *mut c_void) -> aclError {
+    call!("aclrtFreeHostWithDevSync", || {
+        not_null(hostPtr, "hostPtr")?;
+        current_context()?.synchronize(None)?;
+        memory::free_host(hostPtr)
     })
 }
 
 pub(crate) fn fill(api: &mut AclApi) {
     fill!(api:
-        aclrtMalloc, aclrtMallocAlign32, aclrtMallocCached, aclrtMallocWithCfg, aclrtFree, aclrtMemFlush,
-        aclrtMemInvalidate, aclrtMallocHost, aclrtFreeHost, aclrtGetMemInfo, aclrtPointerGetAttributes,
+        aclrtMalloc, aclrtMallocAlign32, aclrtMallocCached, aclrtMallocWithCfg, aclrtMallocForTaskScheduler, aclrtFree,
+        aclrtFreeWithDevSync, aclrtMemFlush, aclrtMemInvalidate, aclrtMallocHost, aclrtMallocHostWithCfg, aclrtFreeHost,
+        aclrtFreeHostWithDevSync,
     );
 }

@@ -5,7 +5,6 @@
 
 mod address;
 mod aipp;
-mod allocate;
 mod allocator;
 mod base;
 mod batch;
@@ -40,6 +39,7 @@ mod queue;
 mod queue_route;
 mod register;
 mod report;
+mod set;
 mod shared_buffer;
 mod shared_memory;
 mod snapshot;
@@ -66,7 +66,6 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     let mut api = AclApi::EMPTY;
     address::fill(&mut api);
     aipp::fill(&mut api);
-    allocate::fill(&mut api);
     allocator::fill(&mut api);
     base::fill(&mut api);
     batch::fill(&mut api);
@@ -101,6 +100,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     queue_route::fill(&mut api);
     register::fill(&mut api);
     report::fill(&mut api);
+    set::fill(&mut api);
     shared_buffer::fill(&mut api);
     shared_memory::fill(&mut api);
     snapshot::fill(&mut api);

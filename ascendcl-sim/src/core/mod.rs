@@ -35,4 +35,4 @@ pub(crate) mod wait;
 pub(crate) use context::{Context, current_context};
 pub(crate) use device::Device;
 pub(crate) use event::Event;
-pub(crate) use stream::{Stream, lookup_stream, resolve_stream};
+pub(crate) use stream::{Named, Stream, lookup_stream, resolve_stream};

@@ -1,10 +1,11 @@
-//! One device allocation: its life, its poison, and windows over it.
+//! One device allocation: its life and its poison.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ascendcl_sys::{self as sys, aclError};
 
+use super::range::Backing;
 use super::space::Space;
 use crate::check::{Access, CallSite, Misuse, Place, Shadow, misuse, remember_place};
 use crate::error::fail;
@@ -24,6 +25,7 @@ pub(crate) struct Block {
     offset: usize,
     size: usize,
     footprint: usize,
+    page: usize,
     life: Mutex<Life>,
     poison: Poison,
     shadow: Shadow,
@@ -42,13 +44,20 @@ struct Poison {
 }
 
 impl Block {
-    pub(super) fn new(space: Arc<Space>, offset: usize, size: usize, footprint: usize) -> Arc<Self> {
+    pub(super) fn new(
+        space: Arc<Space>,
+        offset: usize,
+        size: usize,
+        footprint: usize,
+        page: usize,
+    ) -> Arc<Self> {
         let pieces = if size <= PIECE { 0 } else { size.div_ceil(PIECE) };
         let block = Self {
             space,
             offset,
             size,
             footprint,
+            page,
             life: Mutex::new(Life::default()),
             shadow: Shadow::default(),
             poison: Poison {
@@ -65,16 +74,8 @@ impl Block {
         Arc::new(block)
     }
 
-    pub(crate) fn device(&self) -> i32 {
-        self.space.device()
-    }
-
     pub(super) fn offset(&self) -> usize {
         self.offset
-    }
-
-    pub(crate) fn size(&self) -> usize {
-        self.size
     }
 
     /// Ends the life of the block: poisons it now, or when the last window closes.
@@ -139,13 +140,8 @@ impl Block {
 
     /// What a report calls it.
     fn place(&self) -> Place {
-        let what = format!("an allocation of {} bytes on device {}", self.size, self.device());
+        let what = format!("an allocation of {} bytes on device {}", self.size, self.space.device());
         Place { what, address: self.address() }
-    }
-
-    /// Where the program sees it.
-    fn address(&self) -> usize {
-        self.space.address(self.offset)
     }
 
     fn alias(&self) -> *mut u8 {
@@ -153,34 +149,26 @@ impl Block {
     }
 }
 
-/// A checked part of one live device allocation. It can wait in a queue: it does not keep the memory from being freed.
-#[derive(Clone)]
-pub(crate) struct DeviceRange {
-    block: Arc<Block>,
-    start: usize,
-    len: usize,
-}
-
-impl DeviceRange {
-    /// The caller has checked that the range lies inside the block.
-    pub(super) fn new(block: Arc<Block>, start: usize, len: usize) -> Self {
-        debug_assert!(start.checked_add(len).is_some_and(|end| end <= block.size));
-        Self { block, start, len }
+impl Backing for Block {
+    fn device(&self) -> Option<i32> {
+        Some(self.space.device())
     }
 
-    pub(crate) fn device(&self) -> i32 {
-        self.block.device()
+    fn address(&self) -> usize {
+        self.space.address(self.offset).addr()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    fn size(&self) -> usize {
+        self.size
     }
 
-    /// Access to the bytes for the time of one operation. Memory that was freed meanwhile is what a DMA engine would trip over:
-    /// 507013.
-    pub(crate) fn open(&self, access: Access) -> Result<DeviceBytes, aclError> {
+    fn page(&self) -> usize {
+        self.page
+    }
+
+    fn begin(&self, access: Access, start: usize, len: usize) -> Result<(), aclError> {
         {
-            let mut life = self.block.life.lock();
+            let mut life = self.life.lock();
             if life.freed {
                 let freed_at = life.freed_at.take();
                 drop(life);
@@ -191,7 +179,7 @@ impl DeviceRange {
                     Misuse::FreedInUse,
                     format_args!(
                         "device memory of {} bytes was freed before the queued work that uses it ran{}",
-                        self.block.size,
+                        self.size,
                         freed.trim_end()
                     ),
                 );
@@ -199,69 +187,31 @@ impl DeviceRange {
                     sys::ACL_ERROR_RT_SYS_DMA,
                     format_args!(
                         "device memory of {} bytes on device {} was freed before the queued work that uses it ran",
-                        self.block.size,
-                        self.device()
+                        self.size,
+                        self.space.device()
                     ),
                 ));
             }
             life.windows += 1;
         }
-        let bytes = DeviceBytes { range: self.clone() };
-        self.block.touch(self.start, self.len);
-        self.block.shadow.note(access, self.start, self.len, || self.block.place());
-        Ok(bytes)
-    }
-}
-
-/// Access to device bytes. While it lives they are not poisoned and not given to anybody else.
-pub(crate) struct DeviceBytes {
-    range: DeviceRange,
-}
-
-impl DeviceBytes {
-    pub(crate) fn len(&self) -> usize {
-        self.range.len
+        self.touch(start, len);
+        self.shadow.note(access, start, len, || self.place());
+        Ok(())
     }
 
-    pub(crate) fn as_ptr(&self) -> *const u8 {
-        self.as_mut_ptr()
-    }
-
-    /// The alias of these bytes that the simulator can read and write. Several windows may cover the same bytes, and the program
-    /// decides what runs at the same time: go through pointers, never form a reference.
-    pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
-        // SAFETY: `start` is inside the block, and the block inside the alias.
-        unsafe { self.range.block.alias().add(self.range.start) }
-    }
-
-    /// A copy of the bytes.
-    pub(crate) fn read_to_vec(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.len()];
-        // SAFETY: source and destination are `len` bytes long; the vector is new, so they do not overlap.
-        unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), self.as_ptr().cast(), self.len()) };
-        bytes
-    }
-
-    /// Writes `bytes` at `offset`. Panics if they do not fit.
-    pub(crate) fn write_from(&self, offset: usize, bytes: &[u8]) {
-        assert!(
-            offset.checked_add(bytes.len()).is_some_and(|end| end <= self.len()),
-            "write past the window"
-        );
-        // SAFETY: the range was just checked; host memory and device alias do not overlap.
-        unsafe { libc::memcpy(self.as_mut_ptr().add(offset).cast(), bytes.as_ptr().cast(), bytes.len()) };
-    }
-}
-
-impl Drop for DeviceBytes {
-    fn drop(&mut self) {
+    fn end(&self) {
         let last = {
-            let mut life = self.range.block.life.lock();
+            let mut life = self.life.lock();
             life.windows -= 1;
             life.freed && life.windows == 0
         };
         if last {
-            self.range.block.retire();
+            self.retire();
         }
+    }
+
+    fn bytes(&self, start: usize) -> *mut u8 {
+        // SAFETY: `start` is inside the block (ranges are checked when they are made), and the block inside the alias.
+        unsafe { self.alias().add(start) }
     }
 }

@@ -1,9 +1,10 @@
-//! Copies: which direction a pair of addresses means, what may be copied, and the copying itself.
+//! Copies and fills: what they touch, and the copying itself.
 
 use core::ffi::c_void;
 
 use ascendcl_sys::{self as sys, aclError, aclrtMemcpyKind};
 
+use super::direction::Direction;
 use super::place::{Location, Opened, Place, classify};
 use crate::check::{Access, Misuse, misuse};
 use crate::core::Device;
@@ -14,6 +15,16 @@ use crate::error::fail;
 pub(crate) struct Ends {
     pub(crate) to: *mut c_void,
     pub(crate) from: *const c_void,
+}
+
+impl Ends {
+    /// Which way an asynchronous copy between them goes, and whether it involves plain host memory, which is then copied at once.
+    pub(crate) fn resolve(self, kind: aclrtMemcpyKind) -> Result<(Direction, bool), aclError> {
+        let (to, from) = (classify(self.to), classify(self.from));
+        let direction = Direction::of(to, from, kind)?;
+        let pageable = to == Location::Unregistered || from == Location::Unregistered;
+        Ok((direction, pageable && kind != sys::ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE))
+    }
 }
 
 /// Rows of a copy; a plain copy is one row.
@@ -47,52 +58,6 @@ impl Shape {
     }
 }
 
-/// The direction that two addresses mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    HostToHost,
-    HostToDevice,
-    DeviceToHost,
-    DeviceToDevice,
-}
-
-/// The true direction of a copy between two locations. A wrong `kind` is corrected silently where the runtime can classify both
-/// addresses; next to plain host memory only some kinds pass.
-pub(crate) fn direction(to: Location, from: Location, kind: aclrtMemcpyKind) -> Result<Direction, aclError> {
-    use Location::{Device, Pinned, Unregistered};
-    let is = |accepted: &[aclrtMemcpyKind]| kind == sys::ACL_MEMCPY_DEFAULT || accepted.contains(&kind);
-    let (direction, accepted) = match (from, to) {
-        (Device(_), Device(_)) => (Direction::DeviceToDevice, true),
-        (Pinned, Device(_)) => (Direction::HostToDevice, true),
-        (Device(_), Pinned) => (Direction::DeviceToHost, true),
-        (Pinned, Pinned) | (Unregistered, Unregistered) => (Direction::HostToHost, true),
-        (Unregistered, Device(_)) => (
-            Direction::HostToDevice,
-            is(&[
-                sys::ACL_MEMCPY_HOST_TO_DEVICE,
-                sys::ACL_MEMCPY_DEVICE_TO_DEVICE,
-                sys::ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE,
-            ]),
-        ),
-        (Device(_), Unregistered) => {
-            (Direction::DeviceToHost, is(&[sys::ACL_MEMCPY_DEVICE_TO_HOST, sys::ACL_MEMCPY_DEVICE_TO_DEVICE]))
-        }
-        (Pinned, Unregistered) => {
-            (Direction::HostToHost, is(&[sys::ACL_MEMCPY_HOST_TO_HOST, sys::ACL_MEMCPY_HOST_TO_DEVICE]))
-        }
-        (Unregistered, Pinned) => {
-            (Direction::HostToHost, is(&[sys::ACL_MEMCPY_HOST_TO_HOST, sys::ACL_MEMCPY_DEVICE_TO_HOST]))
-        }
-    };
-    if accepted {
-        return Ok(direction);
-    }
-    Err(fail(
-        sys::ACL_ERROR_RT_PARAM_INVALID,
-        format_args!("copy kind {} does not fit a copy from {from:?} to {to:?} memory", kind.0),
-    ))
-}
-
 /// A queued copy between tracked memory. It reads its source when the stream gets there.
 #[derive(Clone)]
 pub(crate) struct Transfer {
@@ -102,22 +67,36 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
+    /// A plain copy between places of the same length.
+    pub(crate) fn between(to: Place, from: Place) -> Self {
+        debug_assert_eq!(to.len(), from.len());
+        let shape = Shape::row(to.len());
+        Self { to, from, shape }
+    }
+
+    /// Checks a copy on a stream of `device` between memory that is not plain host memory.
+    pub(crate) fn plan(device: &Device, ends: Ends, shape: Shape) -> Result<Self, aclError> {
+        let to = tracked(ends.to, shape.extent(shape.to_pitch)?)?;
+        let from = tracked(ends.from, shape.extent(shape.from_pitch)?)?;
+        for place in [&to, &from] {
+            device.check_reach(place.device(), "an asynchronous copy")?;
+        }
+        Ok(Self { to, from, shape })
+    }
+
     pub(crate) fn run(&self) -> Result<(), aclError> {
         let (to, from) = (self.to.open(self.shape.writes())?, self.from.open(self.shape.reads())?);
-        // SAFETY: `plan` checked that both places are as long as the shape's extent.
+        // SAFETY: `plan` and `between` checked that both places are as long as the shape's extent.
         unsafe { copy_rows(&to, &from, self.shape) };
         Ok(())
     }
 }
 
-/// How an asynchronous copy is carried out.
-pub(crate) enum Plan {
-    /// Queue it.
-    Queued(Transfer),
-    /// Plain host memory: synchronise the stream, then copy in the calling thread.
-    Blocking,
-    /// The source is staged at the call and may be reused at once; the rest is queued.
-    Staged(Staged),
+fn tracked(pointer: *const c_void, len: usize) -> Result<Place, aclError> {
+    Place::find(pointer, len)?.ok_or_else(|| {
+        // Classified as something else a moment ago: another thread has just freed it.
+        fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("{pointer:p} is plain host memory"))
+    })
 }
 
 /// A queued copy whose source was read at the call.
@@ -127,63 +106,31 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
+    /// Checks the copy on a stream of `device` and reads its source.
+    ///
+    /// # Safety
+    /// `from` is readable for `len` bytes, unless it is tracked memory.
+    pub(crate) unsafe fn plan(device: &Device, ends: Ends, len: usize) -> Result<Self, aclError> {
+        let to = tracked(ends.to, len)?;
+        device.check_reach(to.device(), "an asynchronous copy")?;
+        // SAFETY: same contract.
+        let from = unsafe { open(ends.from.cast_mut(), len, Access::READ) }?;
+        let mut bytes = vec![0u8; len];
+        // SAFETY: the vector is `len` bytes long, and so is the source.
+        unsafe { Opened::Host(bytes.as_mut_ptr()).copy_from(0, &from, 0, len) };
+        Ok(Self { bytes, to })
+    }
+
     pub(crate) fn run(&self) -> Result<(), aclError> {
-        let to = self.to.open(Access::WRITE)?;
-        // SAFETY: `plan` made the vector as long as the place, and it is only read.
-        unsafe { to.copy_from(0, &Opened::Host(self.bytes.as_ptr().cast_mut()), 0, self.bytes.len()) };
-        Ok(())
+        self.to.write(&self.bytes)
     }
 }
 
-/// Checks an asynchronous copy on a stream of `device`.
-///
-/// # Safety
-/// As for [`copy_blocking`], for [`Plan::Staged`].
-pub(crate) unsafe fn plan(
-    device: &Device,
-    ends: Ends,
-    shape: Shape,
-    kind: aclrtMemcpyKind,
-) -> Result<(Direction, Plan), aclError> {
-    let (to_location, from_location) = (classify(ends.to), classify(ends.from));
-    let direction = direction(to_location, from_location, kind)?;
-    if direction == Direction::HostToHost {
-        return Err(fail(
-            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-            "a copy between host addresses cannot be asynchronous",
-        ));
-    }
-    let to = Place::find(ends.to, shape.extent(shape.to_pitch)?)?;
-    let from = Place::find(ends.from, shape.extent(shape.from_pitch)?)?;
-    for place in [&to, &from].into_iter().flatten() {
-        device.check_reach(place.device(), "an asynchronous copy")?;
-    }
-    let plan = match (to, from) {
-        (Some(to), _)
-            if kind == sys::ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE && direction == Direction::HostToDevice =>
-        {
-            let mut bytes = vec![0; shape.width];
-            // SAFETY: the source is readable (contract), and as long as one row: this kind has no rows.
-            unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), ends.from, shape.width) };
-            Plan::Staged(Staged { bytes, to })
-        }
-        (Some(to), Some(from)) => Plan::Queued(Transfer { to, from, shape }),
-        _ => Plan::Blocking,
-    };
-    Ok((direction, plan))
-}
-
-/// Checks a copy and carries it out in the calling thread.
+/// Checks a copy and carries it out in the calling thread. Its direction follows from the addresses, whatever kind the program names.
 ///
 /// # Safety
 /// Host addresses in `ends` that are not pinned memory are readable or writable as far as `shape` reaches.
-pub(crate) unsafe fn copy_blocking(
-    device: &Device,
-    ends: Ends,
-    shape: Shape,
-    kind: aclrtMemcpyKind,
-) -> Result<(), aclError> {
-    direction(classify(ends.to), classify(ends.from), kind)?;
+pub(crate) unsafe fn copy_blocking(device: &Device, ends: Ends, shape: Shape) -> Result<(), aclError> {
     device.check_present()?;
     let to = Place::find(ends.to, shape.extent(shape.to_pitch)?)?;
     let from = Place::find(ends.from, shape.extent(shape.from_pitch)?)?;
@@ -215,23 +162,38 @@ unsafe fn copy_rows(to: &Opened, from: &Opened, shape: Shape) {
     }
 }
 
-/// Memory to fill: device memory or pinned memory, not plain host memory.
+/// Access to any memory for the time of one blocking call.
+///
+/// # Safety
+/// Plain host memory at `pointer` is good for `len` bytes for as long as what is given lives.
+pub(crate) unsafe fn open(pointer: *mut c_void, len: usize, access: Access) -> Result<Opened, aclError> {
+    match Place::find(pointer, len)? {
+        Some(place) => place.open(access),
+        None => Ok(Opened::Host(pointer.cast())),
+    }
+}
+
+/// Memory that work on a device fills: device memory, managed memory or pinned memory.
 pub(crate) fn fill_target(device: &Device, pointer: *mut c_void, len: usize) -> Result<Place, aclError> {
-    let Some(place) = Place::find(pointer, len)? else {
-        misuse(
-            Misuse::HostPointer,
-            format_args!(
-                "{pointer:p} is plain host memory; a memset fills device memory and memory of aclrtMallocHost"
-            ),
-        );
-        return Err(fail(
+    let place = Place::find(pointer, len)?.ok_or_else(|| {
+        fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
             format_args!("{pointer:p} is neither device memory nor pinned memory"),
-        ));
-    };
+        )
+    })?;
     device.check_present()?;
     device.check_reach(place.device(), "a memset")?;
     Ok(place)
+}
+
+/// A memset is told to fill plain host memory, which it is not made for.
+pub(crate) fn report_host_fill(pointer: *const c_void) {
+    misuse(
+        Misuse::HostPointer,
+        format_args!(
+            "{pointer:p} is plain host memory; a memset fills device memory and memory of aclrtMallocHost"
+        ),
+    );
 }
 
 /// Fills `place`.
@@ -240,38 +202,4 @@ pub(crate) fn fill(place: &Place, byte: u8) -> Result<(), aclError> {
     // SAFETY: a place is as long as it says.
     unsafe { opened.fill(byte, place.len()) };
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error;
-
-    #[test]
-    fn kinds_are_corrected_or_refused() {
-        use Location::{Device, Pinned, Unregistered};
-        let device = Device(0);
-        let wrong = sys::ACL_MEMCPY_HOST_TO_HOST;
-        assert_eq!(direction(device, Pinned, wrong), Ok(Direction::HostToDevice));
-        assert_eq!(direction(Pinned, device, wrong), Ok(Direction::DeviceToHost));
-        assert_eq!(direction(device, Device(1), wrong), Ok(Direction::DeviceToDevice));
-        assert_eq!(direction(device, Unregistered, wrong), Err(107_000));
-        assert_eq!(direction(device, Unregistered, sys::ACL_MEMCPY_DEFAULT), Ok(Direction::HostToDevice));
-        assert_eq!(
-            direction(device, Unregistered, sys::ACL_MEMCPY_DEVICE_TO_DEVICE),
-            Ok(Direction::HostToDevice)
-        );
-        assert_eq!(direction(Unregistered, device, sys::ACL_MEMCPY_HOST_TO_DEVICE), Err(107_000));
-        assert_eq!(
-            direction(Unregistered, Pinned, sys::ACL_MEMCPY_HOST_TO_DEVICE),
-            Ok(Direction::HostToHost)
-        );
-        assert_eq!(direction(Pinned, Unregistered, sys::ACL_MEMCPY_HOST_TO_DEVICE), Err(107_000));
-        assert_eq!(
-            direction(Unregistered, Unregistered, sys::ACL_MEMCPY_DEVICE_TO_HOST),
-            Ok(Direction::HostToHost)
-        );
-        error::take_text();
-        error::last(true);
-    }
 }

@@ -9,19 +9,30 @@
 //!   While a `DeviceBytes` lives, its bytes are neither poisoned nor given to another allocation.
 //! - `DeviceBytes::{as_ptr, as_mut_ptr, len, read_to_vec, write_from}`: the alias that the simulator can read and write.
 //!
+//! New kinds of memory with addresses of their own are a `region::Region` (who answers for an address) and a `range::Backing` (one live
+//! piece of it): classification, ranges, copies and `aclrtFree` then know them.
+//!
 //! Queued work takes a `DeviceRange` when it is submitted and opens it when it runs, so that freeing memory under queued work is noticed.
 
+mod accounts;
 mod arena;
 mod block;
 mod copy;
+mod direction;
 mod map;
 mod pinned;
 mod place;
+mod range;
+mod region;
 mod space;
 
-pub(crate) use block::DeviceRange;
-pub(crate) use copy::{Direction, Ends, Plan, Shape, Transfer, copy_blocking, fill, fill_target, plan};
+pub(crate) use accounts::{APP, GIANT_PAGE, HUGE_PAGE, NORMAL_PAGE, PageSize, module, module_name};
+pub(crate) use copy::{
+    Ends, Shape, Staged, Transfer, copy_blocking, fill, fill_target, open, report_host_fill,
+};
+pub(crate) use direction::Direction;
 pub(crate) use map::page_size;
-pub(crate) use pinned::{free_host, malloc_host};
+pub(crate) use pinned::{free_host, malloc_host, pinned_range};
 pub(crate) use place::{Location, Place, classify};
-pub(crate) use space::{DeviceMemory, NORMAL_PAGE, PageSize, device_range, free, is_huge};
+pub(crate) use range::{DeviceRange, device_range, free, live};
+pub(crate) use space::DeviceMemory;

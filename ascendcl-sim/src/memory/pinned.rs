@@ -8,7 +8,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::block::FRESH;
 use super::map::{Mapping, page_size, physical_memory};
-use super::space;
+use super::region;
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::check::{Access, Misuse, Place, Shadow, misuse};
 use crate::error::fail;
@@ -24,6 +24,8 @@ const QUARANTINE_BYTES: usize = 1 << 30;
 pub(crate) struct PinnedBlock {
     address: usize,
     size: usize,
+    /// Devices that it is registered with use it at the host's address.
+    same_address: bool,
     life: Mutex<Life>,
     shadow: Shadow,
 }
@@ -84,6 +86,12 @@ impl PinnedRange {
         self.len
     }
 
+    /// The part `[start, start + len)` of it. Panics if that is not inside.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "part past the range");
+        Self { block: Arc::clone(&self.block), start: self.start + start, len }
+    }
+
     /// Access for the time of one operation; `None` if the memory was freed.
     pub(crate) fn open(&self, access: Access) -> Option<PinnedBytes> {
         let mut life = self.block.life.lock();
@@ -122,8 +130,8 @@ impl Drop for PinnedBytes {
     }
 }
 
-/// `aclrtMallocHost` after its checks.
-pub(crate) fn malloc_host(size: usize) -> Result<*mut c_void, aclError> {
+/// `aclrtMallocHost` after its checks. With `same_address` devices that the memory is registered with use it at its host address.
+pub(crate) fn malloc_host(size: usize, same_address: bool) -> Result<*mut c_void, aclError> {
     let failed = |why: &dyn std::fmt::Display| {
         fail(
             sys::ACL_ERROR_RT_MEMORY_ALLOCATION,
@@ -147,7 +155,7 @@ pub(crate) fn malloc_host(size: usize) -> Result<*mut c_void, aclError> {
     unsafe { libc::memset(start.cast(), FRESH.into(), rounded) };
     let address = start.expose_provenance();
     let life = Mutex::new(Life { freed: false, windows: 0, mapping: Some(mapping) });
-    let block = Arc::new(PinnedBlock { address, size, life, shadow: Shadow::default() });
+    let block = Arc::new(PinnedBlock { address, size, same_address, life, shadow: Shadow::default() });
     let registration = register(LiveKind::PinnedMemory, format!("{size} bytes at {start:p}"));
     LIVE.write().insert(address, Entry { block, _registration: registration });
     Ok(start.cast())
@@ -161,9 +169,9 @@ pub(crate) fn free_host(pointer: *mut c_void) -> Result<(), aclError> {
             entry.block.free();
             Ok(())
         }
-        None if space::device_of(pointer).is_some() => Err(fail(
+        None if region::of(pointer).is_some() => Err(fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
-            format_args!("{pointer:p} is device memory: aclrtFree frees it"),
+            format_args!("{pointer:p} has a device address: aclrtFree frees it"),
         )),
         None => Err(fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
@@ -178,6 +186,11 @@ pub(super) fn find(pointer: *const c_void) -> Option<(Arc<PinnedBlock>, usize)> 
     let (&start, entry) = live.range(..=pointer.addr()).next_back()?;
     let inside = pointer.addr() - start;
     (inside < entry.block.size).then(|| (Arc::clone(&entry.block), inside))
+}
+
+/// The first address and the size of the piece of pinned memory that `pointer` lies in.
+pub(crate) fn pinned_range(pointer: *const c_void) -> Option<(usize, usize)> {
+    find(pointer).map(|(block, _)| (block.address, block.size))
 }
 
 /// A checked part of the piece that [`find`] found.

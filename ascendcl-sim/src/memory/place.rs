@@ -1,29 +1,45 @@
 //! Where the two ends of a copy lie.
 
 use core::ffi::c_void;
+use std::fmt;
 
-use ascendcl_sys::aclError;
+use ascendcl_sys::{self as sys, aclError};
 
-use super::block::{DeviceBytes, DeviceRange, FREED};
+use super::block::FREED;
 use super::pinned::{self, PinnedBytes, PinnedRange};
-use super::space::{self, device_range};
+use super::range::{DeviceBytes, DeviceRange, device_range};
+use super::region;
 use crate::check::Access;
+use crate::error::fail;
 
 /// What an address is, as the runtime classifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Location {
     /// In the address range of a device, live or not.
     Device(i32),
-    /// Pinned host memory.
+    /// Pinned host memory, allocated or registered.
     Pinned,
+    /// Managed memory, which the host and all devices reach; the device it was allocated with.
+    Managed(i32),
     /// Any other host memory.
     Unregistered,
 }
 
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(device) => write!(f, "device {device}"),
+            Self::Pinned => f.write_str("pinned memory"),
+            Self::Managed(_) => f.write_str("managed memory"),
+            Self::Unregistered => f.write_str("plain host memory"),
+        }
+    }
+}
+
 /// What kind of memory `pointer` points to.
 pub(crate) fn classify(pointer: *const c_void) -> Location {
-    if let Some(device) = space::device_of(pointer) {
-        Location::Device(device)
+    if let Some(region) = region::of(pointer) {
+        region.location()
     } else if pinned::find(pointer).is_some() {
         Location::Pinned
     } else {
@@ -41,8 +57,17 @@ pub(crate) enum Place {
 impl Place {
     /// The tracked memory at `pointer`, checked; `None` for plain host memory.
     pub(crate) fn find(pointer: *const c_void, len: usize) -> Result<Option<Self>, aclError> {
-        if space::device_of(pointer).is_some() {
-            return device_range(pointer, len).map(|range| Some(Self::Device(range)));
+        if region::of(pointer).is_some() {
+            let range = device_range(pointer, len)?;
+            if !range.copyable() {
+                return Err(fail(
+                    sys::ACL_ERROR_RT_PARAM_INVALID,
+                    format_args!(
+                        "{pointer:p} is registered host memory as kernels see it: copies use its host address"
+                    ),
+                ));
+            }
+            return Ok(Some(Self::Device(range)));
         }
         match pinned::find(pointer) {
             Some(found) => pinned::range(found, pointer, len).map(|range| Some(Self::Pinned(range))),
@@ -57,12 +82,38 @@ impl Place {
         }
     }
 
-    /// The device this place is on, if it is on one.
+    /// The device this place is on; `None` if all devices reach it.
     pub(crate) fn device(&self) -> Option<i32> {
         match self {
-            Self::Device(range) => Some(range.device()),
+            Self::Device(range) => range.device(),
             Self::Pinned(_) => None,
         }
+    }
+
+    /// The part `[start, start + len)` of it, which must lie inside.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        match self {
+            Self::Device(range) => Self::Device(range.part(start, len)),
+            Self::Pinned(range) => Self::Pinned(range.part(start, len)),
+        }
+    }
+
+    /// A copy of its bytes.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, aclError> {
+        let opened = self.open(Access::READ)?;
+        let mut bytes = vec![0; self.len()];
+        // SAFETY: the vector is as long as this place.
+        unsafe { Opened::Host(bytes.as_mut_ptr()).copy_from(0, &opened, 0, self.len()) };
+        Ok(bytes)
+    }
+
+    /// Writes `bytes` from its start. Panics if they do not fit.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), aclError> {
+        assert!(bytes.len() <= self.len(), "write past the end of a place");
+        let opened = self.open(Access::WRITE)?;
+        // SAFETY: the length was just checked, and the source is only read.
+        unsafe { opened.copy_from(0, &Opened::Host(bytes.as_ptr().cast_mut()), 0, bytes.len()) };
+        Ok(())
     }
 
     pub(crate) fn open(&self, access: Access) -> Result<Opened, aclError> {
@@ -129,6 +180,19 @@ impl Opened {
         if let Some(pointer) = self.pointer() {
             // SAFETY: the range is valid (contract).
             unsafe { libc::memset(pointer.cast(), byte.into(), len) };
+        }
+    }
+
+    /// Fills `count` 32-bit words from the start.
+    ///
+    /// # Safety
+    /// As for [`copy_from`](Self::copy_from).
+    pub(crate) unsafe fn fill_words(&self, word: u32, count: usize) {
+        if let Some(pointer) = self.pointer() {
+            for index in 0..count {
+                // SAFETY: the range is valid (contract); nothing is said about its alignment.
+                unsafe { pointer.cast::<u32>().add(index).write_unaligned(word) };
+            }
         }
     }
 }

@@ -154,6 +154,7 @@ fn ranges(
         };
         match classify(address) {
             Location::Device(device) if device == model.device() => {}
+            Location::Managed(_) => {}
             Location::Device(device) => {
                 let own = model.device();
                 return Err(refused(&format_args!("is on device {device}, the model on device {own}")));

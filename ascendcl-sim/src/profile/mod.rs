@@ -64,6 +64,12 @@ pub(crate) struct Features {
     pub(crate) host_functions: bool,
     /// `aclrtMemcpy2dAsync` inside the device.
     pub(crate) device_copy_2d: bool,
+    /// Memory for copies between devices: the policies with `P2P`.
+    pub(crate) peer_memory: bool,
+    /// Pages of 1 GiB.
+    pub(crate) giant_pages: bool,
+    /// Host memory that devices can use at an address of theirs.
+    pub(crate) host_registration: bool,
     /// Streams that wait for an event of another device. Without it such a wait is dropped and answered with success.
     pub(crate) cross_device_wait: bool,
     /// `aclrtSetStreamFailureMode` of the default stream.
@@ -93,6 +99,9 @@ impl Profile {
                 no_block_callbacks: false,
                 host_functions: false,
                 device_copy_2d: false,
+                peer_memory: false,
+                giant_pages: false,
+                host_registration: false,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
             },
@@ -119,6 +128,9 @@ impl Profile {
                 no_block_callbacks: true,
                 host_functions: true,
                 device_copy_2d: false,
+                peer_memory: true,
+                giant_pages: false,
+                host_registration: false,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
             },
@@ -144,6 +156,9 @@ impl Profile {
                 no_block_callbacks: true,
                 host_functions: true,
                 device_copy_2d: true,
+                peer_memory: true,
+                giant_pages: true,
+                host_registration: true,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
             },
@@ -169,6 +184,9 @@ impl Profile {
                 no_block_callbacks: true,
                 host_functions: true,
                 device_copy_2d: true,
+                peer_memory: true,
+                giant_pages: true,
+                host_registration: true,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
             },

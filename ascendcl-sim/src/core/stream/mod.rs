@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ascendcl_sys::{self as sys, aclError, aclrtStream};
 
-use super::context::{Shared, current_context};
+use super::context::{Context, Shared, current_context};
 use super::report::{self, Group};
 use super::task::{Queued, Task, Work};
 use super::wait::Never;
@@ -289,12 +289,37 @@ pub(crate) fn resolve_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclErro
     }
     let stream = find(handle)?;
     if !Arc::ptr_eq(stream.shared(), context.shared()) {
-        return Err(fail(
-            sys::ACL_ERROR_RT_STREAM_CONTEXT,
-            format_args!("stream {} is not a stream of the current context", stream.id),
-        ));
+        return Err(foreign(&stream));
     }
     Ok(stream)
+}
+
+/// A stream argument whose handle has been looked at and nothing else: many functions do that before they ask for the context.
+pub(crate) struct Named(Option<Arc<Stream>>);
+
+impl Named {
+    /// 107017 unless the handle is NULL or a live stream.
+    pub(crate) fn new(handle: aclrtStream) -> Result<Self, aclError> {
+        if handle.is_null() { Ok(Self(None)) } else { find(handle).map(|stream| Self(Some(stream))) }
+    }
+
+    /// The stream, of whatever context; the default stream of `context` for NULL.
+    pub(crate) fn any(&self, context: &Context) -> Arc<Stream> {
+        Arc::clone(self.0.as_ref().unwrap_or_else(|| context.default_stream()))
+    }
+
+    /// The stream, which must be one of `context` (107003).
+    pub(crate) fn of(&self, context: &Context) -> Result<Arc<Stream>, aclError> {
+        let stream = self.any(context);
+        if Arc::ptr_eq(stream.shared(), context.shared()) { Ok(stream) } else { Err(foreign(&stream)) }
+    }
+}
+
+fn foreign(stream: &Stream) -> aclError {
+    fail(
+        sys::ACL_ERROR_RT_STREAM_CONTEXT,
+        format_args!("stream {} is not a stream of the current context", stream.id),
+    )
 }
 
 fn find(handle: *const c_void) -> Result<Arc<Stream>, aclError> {

@@ -1,0 +1,171 @@
+//! Checked parts of memory with device addresses, and access to their bytes.
+
+use core::ffi::c_void;
+use std::sync::Arc;
+
+use ascendcl_sys::{self as sys, aclError};
+
+use super::region;
+use crate::check::{Access, Misuse, misuse};
+use crate::error::fail;
+
+/// Live memory with a device address: one allocation, one mapped range.
+pub(crate) trait Backing: Send + Sync {
+    /// The device it is on; `None` if all devices reach it.
+    fn device(&self) -> Option<i32>;
+
+    /// Its first address.
+    fn address(&self) -> usize;
+
+    /// Its bytes, as the program asked for them.
+    fn size(&self) -> usize;
+
+    /// Bytes of one page.
+    fn page(&self) -> usize;
+
+    /// Whether copies may use it. Mapped host memory is for kernels only.
+    fn copyable(&self) -> bool {
+        true
+    }
+
+    /// Access to `[start, start + len)` begins: an error if the memory ended meanwhile. Until [`end`](Self::end) its bytes are
+    /// neither poisoned nor given to anybody else. Notes the access in the memory's [`Shadow`](crate::check::Shadow).
+    fn begin(&self, access: Access, start: usize, len: usize) -> Result<(), aclError>;
+
+    /// Access ends.
+    fn end(&self);
+
+    /// Where the simulator reads and writes the byte at `start`. Good between [`begin`](Self::begin) and [`end`](Self::end).
+    fn bytes(&self, start: usize) -> *mut u8;
+}
+
+/// A checked part of one live piece of memory. It can wait in a queue: it does not keep the memory from being freed.
+#[derive(Clone)]
+pub(crate) struct DeviceRange {
+    backing: Arc<dyn Backing>,
+    start: usize,
+    len: usize,
+}
+
+impl DeviceRange {
+    /// The device this memory is on; `None` if all devices reach it.
+    pub(crate) fn device(&self) -> Option<i32> {
+        self.backing.device()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The address of its first byte, as the program knows it.
+    pub(crate) fn address(&self) -> usize {
+        self.backing.address() + self.start
+    }
+
+    /// The part `[start, start + len)` of it. Panics if that is not inside.
+    pub(crate) fn part(&self, start: usize, len: usize) -> Self {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "part past the range");
+        Self { backing: Arc::clone(&self.backing), start: self.start + start, len }
+    }
+
+    /// Whether copies may use it.
+    pub(crate) fn copyable(&self) -> bool {
+        self.backing.copyable()
+    }
+
+    /// Access to the bytes for the time of one operation. Memory that was freed meanwhile is what a DMA engine would trip over:
+    /// 507013.
+    pub(crate) fn open(&self, access: Access) -> Result<DeviceBytes, aclError> {
+        self.backing.begin(access, self.start, self.len)?;
+        Ok(DeviceBytes { range: self.clone() })
+    }
+}
+
+/// Access to device bytes. While it lives they are not poisoned and not given to anybody else.
+pub(crate) struct DeviceBytes {
+    range: DeviceRange,
+}
+
+impl DeviceBytes {
+    pub(crate) fn len(&self) -> usize {
+        self.range.len
+    }
+
+    pub(crate) fn as_ptr(&self) -> *const u8 {
+        self.as_mut_ptr()
+    }
+
+    /// The alias of these bytes that the simulator can read and write. Several windows may cover the same bytes, and the program
+    /// decides what runs at the same time: go through pointers, never form a reference.
+    pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
+        self.range.backing.bytes(self.range.start)
+    }
+
+    /// A copy of the bytes.
+    pub(crate) fn read_to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len()];
+        // SAFETY: source and destination are `len` bytes long; the vector is new, so they do not overlap.
+        unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), self.as_ptr().cast(), self.len()) };
+        bytes
+    }
+
+    /// Writes `bytes` at `offset`. Panics if they do not fit.
+    pub(crate) fn write_from(&self, offset: usize, bytes: &[u8]) {
+        assert!(
+            offset.checked_add(bytes.len()).is_some_and(|end| end <= self.len()),
+            "write past the window"
+        );
+        // SAFETY: the range was just checked; host memory and device alias do not overlap.
+        unsafe { libc::memcpy(self.as_mut_ptr().add(offset).cast(), bytes.as_ptr().cast(), bytes.len()) };
+    }
+}
+
+impl Drop for DeviceBytes {
+    fn drop(&mut self) {
+        self.range.backing.end();
+    }
+}
+
+/// The live memory with a device address that `pointer` lies in, and how far into it.
+pub(crate) fn live(pointer: *const c_void) -> Option<(Arc<dyn Backing>, usize)> {
+    region::of(pointer)?.find(pointer.addr())
+}
+
+/// A checked window over one live piece of memory: 107000 if `[pointer, pointer + len)` is not all inside one.
+pub(crate) fn device_range(pointer: *const c_void, len: usize) -> Result<DeviceRange, aclError> {
+    let invalid = |why: &dyn std::fmt::Display| fail(sys::ACL_ERROR_RT_PARAM_INVALID, why);
+    let region = region::of(pointer)
+        .ok_or_else(|| invalid(&format_args!("{pointer:p} is not an address of a device")))?;
+    let (backing, start) = region.find(pointer.addr()).ok_or_else(|| {
+        invalid(&format_args!(
+            "{pointer:p} is inside no live allocation of {}: it was freed, or is out of bounds",
+            region.location()
+        ))
+    })?;
+    if len > backing.size() - start {
+        misuse(
+            Misuse::PastTheEnd,
+            format_args!(
+                "{len} bytes at {pointer:p} are used, but the allocation of {} bytes ends after {}",
+                backing.size(),
+                backing.size() - start
+            ),
+        );
+        return Err(invalid(&format_args!(
+            "{len} bytes at {pointer:p} reach past the end of an allocation of {} bytes, {start} of which lie before",
+            backing.size()
+        )));
+    }
+    Ok(DeviceRange { backing, start, len })
+}
+
+/// `aclrtFree` after its NULL check.
+pub(crate) fn free(pointer: *mut c_void) -> Result<(), aclError> {
+    if region::of(pointer).is_some_and(|region| region.free(pointer.addr())) {
+        return Ok(());
+    }
+    Err(fail(
+        sys::ACL_ERROR_RT_PARAM_INVALID,
+        format_args!("{pointer:p} is not the start of a live device allocation"),
+    ))
+}
