@@ -26,6 +26,7 @@ pub struct Config {
     races: Option<Reporting>,
     report_file: Option<PathBuf>,
     strict: bool,
+    trace: Option<PathBuf>,
     visible: Option<String>,
     faults: Vec<Fault>,
 }
@@ -105,6 +106,7 @@ impl Config {
         config.misuse = reporting("ASCENDCL_SIM_MISUSE")?;
         config.races = reporting("ASCENDCL_SIM_RACES")?;
         config.report_file = variable("ASCENDCL_SIM_REPORT").map(PathBuf::from);
+        config.trace = variable("ASCENDCL_SIM_TRACE").map(PathBuf::from);
         config.strict = switch("ASCENDCL_SIM_STRICT", false)?;
         config.visible = variable("ASCEND_RT_VISIBLE_DEVICES");
         for text in variable("ASCENDCL_SIM_FAULTS")
@@ -174,6 +176,12 @@ impl Config {
         self
     }
 
+    /// Writes a timeline of calls, tasks, waits and callbacks to this file, which Perfetto and `chrome://tracing` open.
+    pub fn trace(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trace = Some(path.into());
+        self
+    }
+
     /// Makes the first report abort the process. Leaks and misuse are then reported unless they are off.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
@@ -223,6 +231,7 @@ impl Config {
             races: self.races.unwrap_or(Reporting::Off),
             report_file: self.report_file,
             strict: self.strict,
+            trace: self.trace,
             visible,
             faults: self.faults,
             wait_seconds: AtomicU32::new(0),
@@ -242,6 +251,7 @@ pub(crate) struct Settings {
     pub(crate) races: Reporting,
     pub(crate) report_file: Option<PathBuf>,
     pub(crate) strict: bool,
+    pub(crate) trace: Option<PathBuf>,
     /// How long a stream waits for an event if the call does not say; 0 is for ever. Programs change it.
     pub(crate) wait_seconds: AtomicU32,
     /// Physical numbers of the devices the program sees, or why it sees none.

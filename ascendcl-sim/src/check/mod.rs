@@ -1,7 +1,8 @@
 //! Where the simulator looks at what a program does.
 //!
-//! Every C function passes its [`Site`], every task [`Origin::of_task`] when it is queued and [`task_begin`] and [`task_end`]: what watches programs (leaks
-//! today; races, injected faults, a trace) has these three places to stand and needs no others.
+//! Every C function passes its [`Site`]; every task gets an [`Origin`] when it is queued and passes [`task_begin`] and [`task_end`]; and
+//! where one actor waits for another it says so to [`passes_on`] and its kin. What watches programs (leaks, misuse, races, injected
+//! faults, the timeline) has these places to stand and needs no others.
 
 mod call_site;
 pub(crate) mod fault;
@@ -10,32 +11,118 @@ mod misuse;
 mod race;
 pub(crate) mod report;
 mod site;
+pub(crate) mod trace;
 
 use ascendcl_sys::aclError;
 
 pub(crate) use call_site::CallSite;
 pub(crate) use misuse::{Misuse, misuse, remember_place};
-pub(crate) use race::{Access, Knowledge, Mark, Origin, Place, Shadow, Trail};
+pub(crate) use race::{Access, Place, Shadow, Trail};
 pub(crate) use site::{Site, forget};
 
 use crate::config::Settings;
 use crate::core::Stream;
 use crate::error;
+use crate::lock::Mutex;
 
 /// A machine was configured.
 pub(crate) fn configure(settings: &Settings) {
     misuse::configure();
     race::configure(settings.races != report::Reporting::Off);
+    trace::configure(settings.trace.as_deref());
+}
+
+/// Where a task comes from: what is noted when it is queued, for those who watch it run.
+#[derive(Clone, Default)]
+pub(crate) struct Origin {
+    race: race::Origin,
+    span: trace::Span,
+}
+
+impl Origin {
+    /// The calling thread is about to queue a task.
+    pub(crate) fn of_task() -> Self {
+        Self { race: race::Origin::of_task(), span: trace::Span::of_task() }
+    }
+
+    pub(crate) fn span(&self) -> trace::Span {
+        self.span
+    }
+}
+
+/// A point that actors pass on to each other what they know at: an event, a notify, a value in memory.
+#[derive(Default)]
+pub(crate) struct Mark {
+    race: race::Mark,
+    flow: Mutex<trace::Flow>,
+}
+
+/// What a stream had done when it asked for a callback.
+#[derive(Clone, Default)]
+pub(crate) struct Knowledge {
+    race: race::Knowledge,
+    flow: trace::Flow,
+}
+
+fn row(stream: &Stream) -> trace::Row {
+    trace::Row::Stream { device: stream.device().id(), id: stream.id() }
 }
 
 /// A task of `stream` starts on a pool thread.
-pub(crate) fn task_begin(stream: &Stream, operation: &'static str, origin: &Origin) {
-    stream.trail().begin(origin);
+pub(crate) fn task_begin(stream: &Stream, operation: &'static str, origin: &mut Origin) {
+    stream.trail().begin(&origin.race);
+    origin.span.started = trace::start();
     log::trace!("stream {}: {operation} starts", stream.id());
 }
 
 /// A task of `stream` ended.
-pub(crate) fn task_end(stream: &Stream, operation: &'static str, result: Result<(), aclError>) {
+pub(crate) fn task_end(
+    stream: &Stream,
+    operation: &'static str,
+    span: trace::Span,
+    result: Result<(), aclError>,
+) {
     Trail::end();
+    span.end(row(stream), operation, result);
     log::trace!("stream {}: {operation} ends, {}", stream.id(), result.err().unwrap_or(error::SUCCESS));
+}
+
+/// `stream` reached `mark`, for others to wait for.
+pub(crate) fn passes_on(stream: &Stream, mark: &Mark) {
+    stream.trail().post(&mark.race);
+    if trace::is_on() {
+        *mark.flow.lock() = trace::Flow::out_of(row(stream));
+    }
+}
+
+/// `stream` waited for `mark`, and the wait passed.
+pub(crate) fn learns(stream: &Stream, mark: &Mark) {
+    stream.trail().learn(&mark.race);
+    if trace::is_on() {
+        mark.flow.lock().arrive(row(stream));
+    }
+}
+
+/// The host has seen that `mark` was reached.
+pub(crate) fn host_learns(mark: &Mark) {
+    mark.race.seen();
+}
+
+/// `stream` asks for a callback.
+pub(crate) fn asks(stream: &Stream) -> Knowledge {
+    Knowledge { race: stream.trail().knowledge(), flow: trace::Flow::out_of_if_on(|| row(stream)) }
+}
+
+/// The host runs a callback for which a stream asked.
+pub(crate) fn run_callback(knowledge: &Knowledge, function: impl FnOnce()) {
+    knowledge.race.seen();
+    let started = trace::start();
+    knowledge.flow.arrive(trace::Row::Thread);
+    function();
+    trace::callback(started);
+}
+
+/// The callback that `stream` waited for has returned.
+pub(crate) fn is_answered(stream: &Stream) {
+    stream.trail().learn_host();
 }

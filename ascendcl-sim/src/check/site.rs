@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::fault;
+use super::{fault, trace};
 use crate::core::{fork, process};
-use crate::error::{self, fail};
+use crate::error::{self, SUCCESS, fail};
 
 /// The chip does not have the function.
 const LACKING: u32 = 1;
@@ -32,7 +32,10 @@ pub(crate) struct Site {
 
 /// The time a thread spends inside one C function.
 pub(crate) struct Call {
+    function: &'static str,
     before: &'static str,
+    started: u64,
+    code: aclError,
     fault: Option<fault::After>,
 }
 
@@ -52,7 +55,8 @@ impl Site {
             return Err(sys::ACL_ERROR_RT_DRV_INTERNAL_ERROR);
         }
         let before = error::set_function(self.name);
-        let mut call = Call { before, fault: None };
+        let mut call =
+            Call { function: self.name, before, fault: None, started: trace::start(), code: SUCCESS };
         let known = self.known();
         if known & LACKING != 0 {
             let machine = process::machine();
@@ -91,15 +95,17 @@ impl Site {
 impl Call {
     /// The function is about to answer `code`; gives what it answers instead.
     pub(crate) fn leave(mut self, code: aclError) -> aclError {
-        match self.fault.take() {
+        self.code = match self.fault.take() {
             Some(fault) => fault.answer(code),
             None => code,
-        }
+        };
+        self.code
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
+        trace::call(self.function, self.started, self.code);
         error::set_function(self.before);
     }
 }

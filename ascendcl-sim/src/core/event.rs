@@ -14,7 +14,7 @@ use super::stream::Stream;
 use super::wait::{Waitable, Waiter};
 use super::{Device, clock};
 use crate::check::leak::{LiveKind, register};
-use crate::check::{Mark, Misuse, misuse};
+use crate::check::{self, Mark, Misuse, misuse};
 use crate::error::fail;
 use crate::handle::{Kind, Table};
 use crate::lock::{Condvar, Mutex};
@@ -221,7 +221,7 @@ impl Event {
             if state.latest_done() {
                 drop(state);
                 // The order is there already: whatever is queued from now on comes after the record.
-                self.mark.seen();
+                check::host_learns(&self.mark);
                 return Ok(None);
             }
             Until::Record(state.issued)
@@ -251,7 +251,7 @@ impl Event {
         let status = (state.issued > 0, state.latest_done());
         drop(state);
         if status.1 {
-            self.mark.seen();
+            check::host_learns(&self.mark);
         }
         status
     }
@@ -275,7 +275,7 @@ impl Event {
             ));
         }
         self.device.check_present()?;
-        self.mark.seen();
+        check::host_learns(&self.mark);
         Ok(())
     }
 

@@ -180,6 +180,7 @@ fn end(init: &mut Init) {
     init.finalized = true;
     DEFAULT_DEVICE.store(-1, Ordering::Relaxed);
     leak::report();
+    check::trace::flush();
 }
 
 fn read_config(path: &str) -> Result<String, aclError> {

@@ -17,8 +17,8 @@ use ascendcl_sys::{self as sys, aclError};
 use super::stream::{Signal, Stream, Subscription};
 use super::task::Task;
 use super::{Context, Device, clock, executor};
-use crate::check::Knowledge;
 use crate::check::leak::{LiveKind, Registration, register};
+use crate::check::{self, Knowledge};
 use crate::error::{fail, quiet};
 use crate::lock::{Condvar, Mutex, RwLock};
 
@@ -143,12 +143,13 @@ impl Group {
     /// Runs the first report. It stays in the queue until its function has returned, as on a card.
     fn run_first(&self) -> bool {
         let Some(report) = self.state.lock().reports.front().cloned() else { return false };
-        report.knowledge.seen();
         DEPTH.set(DEPTH.get() + 1);
         let waits = report.answer.as_ref().map(|(stream, _)| address(stream));
         WAITING.with_borrow_mut(|waiting| waiting.extend(waits));
-        // SAFETY: the program launched this function with this data, and keeps both good until the function has run.
-        unsafe { (report.call.function)(report.call.data) };
+        check::run_callback(&report.knowledge, || {
+            // SAFETY: the program launched this function with this data, and keeps both good until the function has run.
+            unsafe { (report.call.function)(report.call.data) };
+        });
         DEPTH.set(DEPTH.get() - 1);
         if waits.is_some() {
             WAITING.with_borrow_mut(Vec::pop);

@@ -40,16 +40,21 @@ impl Stream {
     pub(in crate::core) fn turn(self: Arc<Self>) {
         let mut step = self.begin();
         for left in (0..BUDGET).rev() {
-            let (operation, slots, outcome) = match step {
+            let (operation, slots, span, outcome) = match step {
                 Step::End => return,
                 Step::Yield => return executor::schedule(self),
-                Step::Run(queued) => (queued.task.operation(), queued.task.slots(), self.run_task(queued)),
-                Step::Resume(Queued { task, .. }, signal) => {
-                    (task.operation(), task.slots(), Outcome::Done(self.resume(&task, signal)))
+                Step::Run(mut queued) => {
+                    let (operation, slots) = (queued.task.operation(), queued.task.slots());
+                    check::task_begin(&self, operation, &mut queued.origin);
+                    (operation, slots, queued.origin.span(), self.run_task(queued))
+                }
+                Step::Resume(Queued { task, origin, .. }, signal) => {
+                    let result = self.resume(&task, signal);
+                    (task.operation(), task.slots(), origin.span(), Outcome::Done(result))
                 }
             };
             let Outcome::Done(result) = outcome else { return };
-            check::task_end(&self, operation, result);
+            check::task_end(&self, operation, span, result);
             step = self.finish(operation, slots, result, left == 0);
         }
         if let Step::Yield = step {
@@ -111,12 +116,11 @@ impl Stream {
     }
 
     fn run_task(self: &Arc<Self>, queued: Queued) -> Outcome {
-        check::task_begin(self, queued.task.operation(), &queued.origin);
         match &queued.task {
             Task::Wait { .. } => self.run_wait(queued),
             Task::Callback(_) => self.run_callback(queued),
             Task::Record { event, number } => {
-                self.trail().post(event.mark());
+                check::passes_on(self, event.mark());
                 event.complete(*number);
                 Outcome::Done(Ok(()))
             }
@@ -147,7 +151,7 @@ impl Stream {
     }
 
     fn wait_passed(&self, on: &dyn Waitable, key: u64) -> Result<(), aclError> {
-        self.trail().learn(on.mark());
+        check::learns(self, on.mark());
         on.over(key)
     }
 
@@ -158,7 +162,7 @@ impl Stream {
         }
         let blocking = launch.is_blocking();
         let answer = blocking.then(|| (Arc::clone(self), self.draw_ticket()));
-        let knowledge = self.trail().knowledge();
+        let knowledge = check::asks(self);
         match queued.fault {
             Some(TaskFault::Lose) => {}
             Some(TaskFault::Delay(by)) => launch.post_late(by, answer, knowledge),
@@ -174,7 +178,7 @@ impl Stream {
     /// The end of a wait.
     fn resume(self: &Arc<Self>, task: &Task, signal: Signal) -> Result<(), aclError> {
         let Task::Wait { on, key, timeout } = task else {
-            self.trail().learn_host();
+            check::is_answered(self);
             return Ok(());
         };
         if signal == Signal::Woken {

@@ -1,0 +1,290 @@
+//! The timeline: a file that Perfetto and `chrome://tracing` open.
+//!
+//! One process for the host with a row for each of its threads, and one for each device with a row for each stream. Calls, tasks and
+//! callbacks are bars; arrows lead from the call that queued a task to the task, from a record to the waits it lets pass, and from a
+//! stream to the callback it asked for.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use ascendcl_sys::aclError;
+
+use super::leak::thread_name;
+use crate::core::{clock, fork};
+use crate::error;
+use crate::lock::Mutex;
+
+static ON: AtomicBool = AtomicBool::new(false);
+static NEXT_FLOW: AtomicU64 = AtomicU64::new(1);
+static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
+
+/// The process number of the host in the file; devices follow.
+const HOST: u32 = 1;
+const FIRST_DEVICE: u32 = 100;
+
+struct Writer {
+    file: BufWriter<File>,
+    first: bool,
+    /// Rows that have a name.
+    named: BTreeSet<(u32, u64)>,
+    failed: bool,
+}
+
+/// A row of the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Row {
+    Thread,
+    Stream { device: i32, id: i32 },
+}
+
+/// What is known of a task from when it was queued to when it is done.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Span {
+    flow: u64,
+    function: &'static str,
+    pub(super) started: u64,
+}
+
+/// An arrow that has begun and not ended. Nothing while no timeline is written.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flow(u64);
+
+pub(crate) fn is_on() -> bool {
+    ON.load(Ordering::Relaxed)
+}
+
+/// A machine was configured: ends the file there was, begins another one.
+pub(crate) fn configure(path: Option<&Path>) {
+    let mut writer = WRITER.lock();
+    if let Some(old) = writer.take() {
+        old.end();
+    }
+    ON.store(false, Ordering::SeqCst);
+    let Some(path) = path else { return };
+    match File::create(path) {
+        Ok(file) => {
+            *writer = Some(Writer {
+                file: BufWriter::new(file),
+                first: true,
+                named: BTreeSet::new(),
+                failed: false,
+            });
+            ON.store(true, Ordering::SeqCst);
+            end_at_exit();
+        }
+        Err(error) => eprintln!("ascendcl-sim: cannot write the timeline to {}: {error}", path.display()),
+    }
+}
+
+/// Writes what is buffered: ACL was finalised.
+pub(crate) fn flush() {
+    if let Some(writer) = &mut *WRITER.lock() {
+        writer.flush();
+    }
+}
+
+fn end_at_exit() {
+    extern "C" fn at_exit() {
+        let _ = std::panic::catch_unwind(|| {
+            if !fork::in_child() {
+                ON.store(false, Ordering::SeqCst);
+                if let Some(writer) = WRITER.lock().take() {
+                    writer.end();
+                }
+            }
+        });
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler touches only locks and memory that live as long as the process.
+        unsafe { libc::atexit(at_exit) };
+    });
+}
+
+/// Now, for something that begins; 0 while no timeline is written.
+pub(crate) fn start() -> u64 {
+    if is_on() { clock::now() } else { 0 }
+}
+
+/// The call of a C function that began at `started` is over.
+pub(crate) fn call(function: &str, started: u64, code: aclError) {
+    if is_on() && started != 0 {
+        bar(Row::Thread, function, started, format_args!("\"code\":{code}"));
+    }
+}
+
+/// A callback that began at `started` has returned.
+pub(crate) fn callback(started: u64) {
+    if is_on() && started != 0 {
+        bar(Row::Thread, "callback", started, format_args!(""));
+    }
+}
+
+/// A mark that the program made itself, which lasted from `started` until now.
+pub(crate) fn mark(text: &str, started: u64) {
+    if is_on() && started != 0 {
+        bar(Row::Thread, text, started, format_args!("\"mark\":true"));
+    }
+}
+
+impl Span {
+    /// A task is queued by the C function that this thread is inside of.
+    pub(super) fn of_task() -> Self {
+        if !is_on() {
+            return Self::default();
+        }
+        let Flow(flow) = Flow::out_of(Row::Thread);
+        Self { flow, function: error::function(), started: 0 }
+    }
+
+    /// The task is done.
+    pub(super) fn end(&self, row: Row, operation: &str, result: Result<(), aclError>) {
+        if !is_on() || self.started == 0 {
+            return;
+        }
+        let code = result.err().unwrap_or(error::SUCCESS);
+        bar(
+            row,
+            operation,
+            self.started,
+            format_args!("\"queued by\":\"{}\",\"code\":{code}", self.function),
+        );
+        if self.flow != 0 {
+            arrow(row, "f", "queue", self.flow, self.started);
+        }
+    }
+}
+
+impl Flow {
+    /// An arrow begins now at `row`.
+    pub(super) fn out_of(row: Row) -> Self {
+        if !is_on() {
+            return Self::default();
+        }
+        let flow = NEXT_FLOW.fetch_add(1, Ordering::Relaxed);
+        arrow(row, "s", "queue", flow, clock::now());
+        Self(flow)
+    }
+
+    /// An arrow begins now, if a timeline is written.
+    pub(super) fn out_of_if_on(row: impl FnOnce() -> Row) -> Self {
+        if is_on() { Self::out_of(row()) } else { Self::default() }
+    }
+
+    /// It ends now at `row`.
+    pub(super) fn arrive(self, row: Row) {
+        if is_on() && self.0 != 0 {
+            arrow(row, "f", "queue", self.0, clock::now());
+        }
+    }
+}
+
+fn bar(row: Row, name: &str, started: u64, args: fmt::Arguments<'_>) {
+    let length = clock::now().saturating_sub(started);
+    let name = Text(name);
+    event(row, |place| {
+        format!(
+            "{{\"ph\":\"X\",\"name\":{name},\"ts\":{},\"dur\":{},{place},\"args\":{{{args}}}}}",
+            Micros(started),
+            Micros(length),
+        )
+    });
+}
+
+fn arrow(row: Row, phase: &str, name: &str, flow: u64, at: u64) {
+    let end = if phase == "f" { "\"bp\":\"e\"," } else { "" };
+    event(row, |place| {
+        format!(
+            "{{\"ph\":\"{phase}\",{end}\"name\":\"{name}\",\"cat\":\"order\",\"id\":{flow},\"ts\":{},{place}}}",
+            Micros(at)
+        )
+    });
+}
+
+/// Writes an event, and before the first one of a row its name.
+fn event(row: Row, text: impl FnOnce(&str) -> String) {
+    let (process, thread) = match row {
+        // SAFETY: gettid has no preconditions.
+        Row::Thread => (HOST, unsafe { libc::gettid() } as u64),
+        Row::Stream { device, id } => (FIRST_DEVICE + device as u32, id as u64),
+    };
+    let place = format!("\"pid\":{process},\"tid\":{thread}");
+    let text = text(&place);
+    let mut writer = WRITER.lock();
+    let Some(writer) = writer.as_mut() else { return };
+    let name = |what: &str, name: &dyn Display| {
+        format!(
+            "{{\"ph\":\"M\",\"name\":\"{what}_name\",{place},\"args\":{{\"name\":{}}}}}",
+            Text(&name.to_string())
+        )
+    };
+    if writer.named.insert((process, thread)) {
+        let (own, group): (String, String) = match row {
+            Row::Thread => (thread_name().to_string(), "host".into()),
+            Row::Stream { device, id } => (format!("stream {id}"), format!("device {device}")),
+        };
+        writer.write(&name("process", &group));
+        writer.write(&name("thread", &own));
+    }
+    writer.write(&text);
+}
+
+impl Writer {
+    fn write(&mut self, event: &str) {
+        let comma = if std::mem::take(&mut self.first) { "[\n" } else { ",\n" };
+        let written =
+            self.file.write_all(comma.as_bytes()).and_then(|()| self.file.write_all(event.as_bytes()));
+        self.check(written);
+    }
+
+    fn flush(&mut self) {
+        let flushed = self.file.flush();
+        self.check(flushed);
+    }
+
+    fn end(mut self) {
+        let end: &[u8] = if self.first { b"[]\n" } else { b"\n]\n" };
+        let written = self.file.write_all(end).and_then(|()| self.file.flush());
+        self.check(written);
+    }
+
+    fn check(&mut self, result: io::Result<()>) {
+        if let Err(error) = result
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            eprintln!("ascendcl-sim: cannot write the timeline: {error}");
+        }
+    }
+}
+
+/// Nanoseconds as microseconds, which is the unit of the format.
+struct Micros(u64);
+
+impl Display for Micros {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+/// A JSON string.
+struct Text<'a>(&'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                c if u32::from(c) < 0x20 => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
