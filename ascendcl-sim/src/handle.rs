@@ -43,7 +43,7 @@ pub(crate) enum Kind {
     InstanceTask,
     /// `aclrtTaskGrp`
     TaskGroup,
-    /// `aclrtBinHandle` and `aclrtBinary`
+    /// `aclrtBinHandle`
     Binary,
     /// `aclrtFuncHandle`
     Function,
@@ -91,6 +91,8 @@ pub(crate) enum Kind {
     SubscribeConfig,
     /// A stamp of the profiler
     Stamp,
+    /// `aclrtBinary`
+    BinaryDescription,
 }
 
 /// Top byte of each token. With bit 63 set and bits 62.. mixed it is no canonical address on x86-64, and none on aarch64 either,

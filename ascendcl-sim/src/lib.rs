@@ -63,6 +63,7 @@ mod error;
 mod handle;
 #[allow(dead_code, unused_imports)]
 mod interprocess;
+mod kernel;
 mod lock;
 mod memory;
 mod model;
@@ -79,6 +80,8 @@ pub use check::fault::{Fault, FaultKind};
 pub use check::leak::{Live, LiveKind};
 pub use check::report::{Report, ReportKind, Reporting};
 pub use config::{Config, ConfigError};
+pub use kernel::host::{KernelError, KernelRegistration, register_kernel};
+pub use kernel::launch::{KernelLaunch, KernelValue};
 pub use profile::Profile;
 
 /// The function table of the embedded simulator. It has all functions that the simulator has, whatever the profile, except those that a

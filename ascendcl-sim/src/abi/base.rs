@@ -103,9 +103,15 @@ unsafe extern "C" fn aclrtGetRunMode(runMode: *mut aclrtRunMode) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclDataTypeSize(dataType: aclDataType) -> usize {
-    match dataType {
+    element_size(dataType)
+}
+
+/// Bytes of an element; those of less than a byte count as one.
+pub(super) fn element_size(element: aclDataType) -> usize {
+    match element {
         sys::ACL_STRING | sys::ACL_DT_UNDEFINED => 0,
         sys::ACL_INT4 | sys::ACL_UINT1 | sys::ACL_INT8 | sys::ACL_UINT8 | sys::ACL_BOOL => 1,
+        sys::ACL_HIFLOAT8 | sys::ACL_FLOAT8_E5M2 | sys::ACL_FLOAT8_E4M3FN | sys::ACL_FLOAT8_E8M0 => 1,
         sys::ACL_FLOAT16 | sys::ACL_BF16 | sys::ACL_INT16 | sys::ACL_UINT16 => 2,
         sys::ACL_FLOAT | sys::ACL_INT32 | sys::ACL_UINT32 | sys::ACL_COMPLEX32 => 4,
         sys::ACL_COMPLEX128 => 16,

@@ -26,6 +26,7 @@ mod interprocess;
 mod kernel;
 mod kernel_args;
 mod label;
+mod launch;
 mod limits;
 mod managed;
 mod memory;
@@ -87,6 +88,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     kernel::fill(&mut api);
     kernel_args::fill(&mut api);
     label::fill(&mut api);
+    launch::fill(&mut api);
     limits::fill(&mut api);
     managed::fill(&mut api);
     memory::fill(&mut api);
@@ -145,6 +147,32 @@ macro_rules! call_or {
     }};
 }
 pub(crate) use call_or;
+
+/// Defines the C functions of a file and `fill`, which puts them into a table. `status` functions answer with a status code;
+/// `value(v)` functions with a value, and with `v` where they must not or cannot answer.
+macro_rules! functions {
+    ($($form:ident $(($default:expr))? fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $answer:ty)? $body:block)*) => {
+        $($crate::abi::functions!{@ $form $(($default))? fn $name($($arg: $type),*) $(-> $answer)? $body})*
+
+        /// Puts the functions of this file into a table.
+        pub(crate) fn fill(api: &mut ascendcl_sys::AclApi) {
+            $(api.$name = Some($name);)*
+        }
+    };
+    (@ status fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
+        #[cfg_attr(feature = "export", unsafe(no_mangle))]
+        unsafe extern "C" fn $name($($arg: $type),*) -> ascendcl_sys::aclError {
+            $crate::abi::call!(stringify!($name), move || -> Result<(), ascendcl_sys::aclError> { $body })
+        }
+    };
+    (@ value($default:expr) fn $name:ident($($arg:ident: $type:ty),*) $(-> $answer:ty)? $body:block) => {
+        #[cfg_attr(feature = "export", unsafe(no_mangle))]
+        unsafe extern "C" fn $name($($arg: $type),*) $(-> $answer)? {
+            $crate::abi::call_or!(stringify!($name), |_| $default, move || $(-> $answer)? { $body })
+        }
+    };
+}
+pub(crate) use functions;
 
 /// What [`call`] does.
 pub(crate) fn run(site: &'static Site, body: impl FnOnce() -> Result<(), aclError>) -> aclError {

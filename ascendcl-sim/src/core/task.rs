@@ -10,6 +10,7 @@ use super::report::Launch;
 use super::wait::Waitable;
 use crate::check::Origin;
 use crate::check::fault::TaskFault;
+use crate::kernel::task::KernelTask;
 use crate::memory::{Place, Transfer};
 
 /// Work of a kind that has no variant of its own. Captured work runs again and again.
@@ -31,6 +32,7 @@ pub(crate) enum Task {
     Wait { on: Arc<dyn Waitable>, key: u64, timeout: Option<Duration> },
     Reset { event: Arc<Event> },
     Callback(Launch),
+    Kernel(Arc<KernelTask>),
     Work { operation: &'static str, work: Work },
 }
 
@@ -44,6 +46,7 @@ impl Task {
             Self::Wait { on, .. } => on.operation(),
             Self::Reset { .. } => "event reset",
             Self::Callback(_) => "callback",
+            Self::Kernel(_) => "kernel",
             Self::Work { operation, .. } => operation,
         }
     }

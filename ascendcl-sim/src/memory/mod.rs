@@ -34,5 +34,5 @@ pub(crate) use direction::Direction;
 pub(crate) use map::page_size;
 pub(crate) use pinned::{free_host, malloc_host, pinned_range};
 pub(crate) use place::{Location, Place, classify};
-pub(crate) use range::{DeviceRange, device_range, free, live};
+pub(crate) use range::{DeviceBytes, DeviceRange, device_range, free, live};
 pub(crate) use space::DeviceMemory;

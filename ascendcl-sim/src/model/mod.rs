@@ -12,8 +12,10 @@ mod element;
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "half of it is for engines"))]
 mod engine;
 pub(crate) mod execute;
+pub(crate) mod format;
 mod onnx;
 pub(crate) mod registry;
 #[cfg(feature = "onnx")]
 mod rten;
+pub(crate) mod tensor_desc;
 mod wire;

@@ -130,6 +130,7 @@ impl Stream {
             }
             Task::Copy(transfer) => Outcome::Done(guarded("copy", || transfer.run())),
             Task::Set { place, byte } => Outcome::Done(guarded("memset", || memory::fill(place, *byte))),
+            Task::Kernel(task) => Outcome::Done(guarded("kernel", || task.run(self))),
             Task::Work { operation, work } => Outcome::Done(guarded(operation, &**work)),
         }
     }

@@ -1,0 +1,128 @@
+//! A launch in a queue. Captured launches run again, with other parameters if the program changes them.
+
+use std::sync::Arc;
+
+use ascendcl_sys::{self as sys, aclError, aclrtLaunchKernelAttr};
+
+use super::binary::Function;
+use super::host::KernelError;
+use super::launch::{KernelLaunch, resolve};
+use crate::check::Access;
+use crate::core::Stream;
+use crate::error::fail;
+use crate::lock::Mutex;
+use crate::memory::{DeviceRange, device_range, live};
+
+/// What a launch says.
+#[derive(Clone)]
+#[allow(dead_code, reason = "the configuration is read back from captured launches")]
+pub(crate) struct KernelParams {
+    pub(crate) function: Arc<Function>,
+    pub(crate) blocks: u32,
+    pub(crate) arguments: Arguments,
+    pub(crate) config: Vec<aclrtLaunchKernelAttr>,
+}
+
+/// The arguments of a launch.
+#[derive(Clone)]
+pub(crate) enum Arguments {
+    /// Copied from the host at the launch.
+    Host { bytes: Vec<u8>, placeholders: Vec<Placeholder> },
+    /// In device memory, where the kernel finds them when it runs.
+    Device { address: usize, size: usize, memory: Option<DeviceRange> },
+}
+
+/// A pointer among the arguments that points to data behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placeholder {
+    /// Where the pointer is.
+    pub(crate) address: u32,
+    /// Where the data is.
+    pub(crate) data: u32,
+}
+
+impl Arguments {
+    /// Arguments in device memory. A wrong address is noticed when the kernel runs, as on a card.
+    pub(crate) fn device(address: usize, size: usize) -> Self {
+        let pointer = std::ptr::without_provenance(address);
+        let inside = live(pointer).is_some_and(|(memory, start)| size <= memory.size() - start);
+        let memory = if inside { device_range(pointer, size).ok() } else { None };
+        Self::Device { address, size, memory }
+    }
+
+    fn read(&self) -> Result<Vec<u8>, KernelError> {
+        match self {
+            Self::Host { bytes, placeholders } => {
+                let mut bytes = bytes.clone();
+                resolve(&mut bytes, placeholders);
+                Ok(bytes)
+            }
+            Self::Device { address, size, memory } => {
+                let opened = memory.as_ref().and_then(|memory| memory.open(Access::READ).ok());
+                opened.map(|bytes| bytes.read_to_vec()).ok_or_else(|| {
+                    KernelError::new(format!(
+                        "its arguments, {size} bytes at {address:#x}, are in no live device memory"
+                    ))
+                })
+            }
+        }
+    }
+}
+
+/// A launch in a queue.
+pub(crate) struct KernelTask(Mutex<KernelParams>);
+
+impl KernelTask {
+    pub(crate) fn new(params: KernelParams) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(params)))
+    }
+
+    /// What it will do when it runs next.
+    pub(crate) fn params(&self) -> KernelParams {
+        self.0.lock().clone()
+    }
+
+    /// Changes what it will do when it runs next.
+    #[allow(dead_code, reason = "for captured launches")]
+    pub(crate) fn set_params(&self, params: KernelParams) {
+        *self.0.lock() = params;
+    }
+
+    /// Calls the host function.
+    pub(crate) fn run(&self, stream: &Stream) -> Result<(), aclError> {
+        let params = self.params();
+        let function = &params.function;
+        let run = || {
+            let arguments = params.arguments.read()?;
+            let launch = KernelLaunch {
+                name: function.name(),
+                blocks: params.blocks,
+                device: stream.device().id(),
+                stream: stream.id(),
+                arguments: &arguments,
+            };
+            let result = function.host().and_then(|kernel| kernel.call(&launch));
+            result.unwrap_or_else(|| {
+                Err(KernelError::new("its host function was unregistered before it ran")
+                    .with_code(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT))
+            })
+        };
+        run().map_err(|error| {
+            let code = match error.code() {
+                sys::ACL_ERROR_RT_AICORE_EXCEPTION if function.is_cpu() => sys::ACL_ERROR_RT_AICPU_EXCEPTION,
+                code => code,
+            };
+            fail(code, format_args!("the kernel '{}' failed: {error}", function.name()))
+        })
+    }
+}
+
+/// Queues a launch whose arguments have been checked: 207000 if nothing can run it.
+pub(crate) fn launch(stream: &Arc<Stream>, params: KernelParams) -> Result<(), aclError> {
+    if params.function.host().is_none() {
+        let name = params.function.name();
+        let text = format_args!("kernels are not executed, and no host function is registered for '{name}'");
+        return Err(fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, text));
+    }
+    stream.push(crate::core::task::Task::Kernel(KernelTask::new(params)))
+}
