@@ -7,10 +7,13 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ascendcl_sys::{self as sys, aclError};
 use core::ffi::c_char;
+
+use crate::lock::Mutex;
 
 /// The answer of a call that went well.
 pub(crate) const SUCCESS: aclError = 0;
@@ -26,6 +29,15 @@ thread_local! {
     /// What the previous `aclGetRecentErrMsg` handed out: alive until the next one.
     static FETCHED: RefCell<Option<CString>> = const { RefCell::new(None) };
     static LAST: Cell<aclError> = const { Cell::new(SUCCESS) };
+}
+
+/// Whether the texts of all threads go into one list.
+static SHARED: AtomicBool = AtomicBool::new(false);
+static SHARED_TEXTS: Mutex<String> = Mutex::new(String::new());
+
+/// `err_msg_mode` of the init file: one list of texts for the process, or one for each thread.
+pub(crate) fn share_texts(share: bool) {
+    SHARED.store(share, Ordering::Relaxed);
 }
 
 /// Leaves a text for `aclGetRecentErrMsg`, remembers `code` as the last error of this thread if it is one of the runtime's, and
@@ -86,7 +98,10 @@ pub(crate) fn take_text() -> String {
 
 /// `aclGetRecentErrMsg`: the texts of this thread, or NULL. The pointer is good until the next call on this thread.
 pub(crate) fn recent_message() -> *const c_char {
-    let text = take_text();
+    let mut text = take_text();
+    if SHARED.load(Ordering::Relaxed) {
+        text.push_str(&std::mem::take(&mut *SHARED_TEXTS.lock()));
+    }
     if text.is_empty() {
         return ptr::null();
     }
@@ -110,17 +125,23 @@ fn remember(code: aclError) {
 }
 
 fn add_text(text: std::fmt::Arguments<'_>) {
-    let add = |pending: &RefCell<String>| {
+    let add = |pending: String| {
         let mut new = text.to_string();
-        new.push_str(&pending.take());
+        new.push_str(&pending);
         if new.len() > KEPT_BYTES {
             let end = (0..=KEPT_BYTES).rev().find(|&at| new.is_char_boundary(at)).unwrap_or(0);
             new.truncate(end);
         }
-        pending.replace(new);
+        new
     };
+    // What a task leaves on a pool thread belongs to its stream, not to the list.
+    if SHARED.load(Ordering::Relaxed) && !function().is_empty() {
+        let mut shared = SHARED_TEXTS.lock();
+        *shared = add(std::mem::take(&mut *shared));
+        return;
+    }
     // Lost on a thread that is ending.
-    let _ = PENDING.try_with(add);
+    let _ = PENDING.try_with(|pending| pending.replace(add(pending.take())));
 }
 
 /// The runtime's own ids: EE1001 invalid argument, EE1018 wait without record, EE1023 out of events, EL0004 out of memory,

@@ -37,14 +37,16 @@ fn init_counts_and_finalize_ends_it() {
     assert_eq!(left, 1);
     ok!(aclFinalizeReference, &mut left);
     assert_eq!(left, 0);
+    left = 9;
     assert_eq!(acl!(aclFinalizeReference, &mut left), 100_037);
+    assert_eq!(left, 0, "told also when it fails");
     assert_eq!(acl!(aclInit, c"/no/such/file".as_ptr()), 100_003);
     assert!(message().contains("/no/such/file"));
     let file = std::env::temp_dir().join(format!("ascendcl-sim-{}.json", std::process::id()));
     let path = std::ffi::CString::new(file.to_str().unwrap()).unwrap();
+    // Another configuration than the first one is refused, whether it is well-formed or not.
     fs::write(&file, "{\"a\": ").unwrap();
-    assert_eq!(acl!(aclInit, path.as_ptr()), 100_006);
-    // Another configuration than the first one is refused.
+    assert_eq!(acl!(aclInit, path.as_ptr()), 100_000);
     fs::write(&file, "{\"err_msg_mode\": \"0\"}").unwrap();
     assert_eq!(acl!(aclInit, path.as_ptr()), 100_000);
     fs::remove_file(&file).unwrap();

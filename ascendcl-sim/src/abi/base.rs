@@ -6,7 +6,7 @@ use std::ptr;
 use ascendcl_sys::{self as sys, AclApi, aclDataType, aclError, aclFloat16, aclrtLastErrLevel, aclrtRunMode};
 
 use super::{call, call_or, fill, invalid, not_null};
-use crate::core::process;
+use crate::core::{lifecycle, process};
 use crate::error;
 
 /// The version of the interface that the simulator speaks: that of CANN 8.1.RC1.
@@ -16,28 +16,28 @@ const VERSION: (i32, i32, i32) = (1, 13, 0);
 unsafe extern "C" fn aclInit(configPath: *const c_char) -> aclError {
     call!("aclInit", || {
         if configPath.is_null() {
-            return process::init(None);
+            return lifecycle::init(None);
         }
         // SAFETY: the caller passes NULL or a C string.
         let path = unsafe { CStr::from_ptr(configPath) }.to_string_lossy();
-        process::init(Some(&*path).filter(|path| !path.is_empty()))
+        lifecycle::init(Some(&*path).filter(|path| !path.is_empty()))
     })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclFinalize() -> aclError {
-    call!("aclFinalize", process::finalize)
+    call!("aclFinalize", lifecycle::finalize)
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclFinalizeReference(refCount: *mut u64) -> aclError {
     call!("aclFinalizeReference", || {
-        let left = process::finalize_reference()?;
+        let (left, result) = lifecycle::finalize_reference();
         if !refCount.is_null() {
             // SAFETY: the caller passes NULL or a place to write to.
             unsafe { refCount.write(left) };
         }
-        Ok(())
+        result
     })
 }
 

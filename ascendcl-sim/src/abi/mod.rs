@@ -6,6 +6,7 @@
 mod address;
 mod aipp;
 mod allocator;
+mod app_log;
 mod base;
 mod batch;
 mod bundle;
@@ -48,7 +49,9 @@ mod stream;
 mod symbol;
 mod system;
 mod tensor_desc;
+mod timeouts;
 mod value;
+mod versions;
 mod virtual_memory;
 
 use std::any::Any;
@@ -68,6 +71,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     address::fill(&mut api);
     aipp::fill(&mut api);
     allocator::fill(&mut api);
+    app_log::fill(&mut api);
     base::fill(&mut api);
     batch::fill(&mut api);
     bundle::fill(&mut api);
@@ -110,7 +114,9 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     symbol::fill(&mut api);
     system::fill(&mut api);
     tensor_desc::fill(&mut api);
+    timeouts::fill(&mut api);
     value::fill(&mut api);
+    versions::fill(&mut api);
     virtual_memory::fill(&mut api);
     if missing.is_empty() {
         return api;

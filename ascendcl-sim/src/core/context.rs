@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use ascendcl_sys::{self as sys, aclError};
 
+use super::options::CONTEXT_PARAMETERS;
 use super::stream::{Options, STREAMS, Stream};
-use super::{Device, device, process, report};
+use super::{Device, device, lifecycle, observers, process, report};
 use crate::check::leak::{LiveKind, register};
 use crate::error::{SUCCESS, fail};
 use crate::handle::{Kind, Table};
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     /// The program's streams; `None` once the context is being destroyed.
     streams: Mutex<Option<Listed>>,
     host_functions: OnceLock<Arc<report::Group>>,
+    /// System parameters set for this context alone.
+    parameters: Mutex<[Option<i64>; CONTEXT_PARAMETERS]>,
 }
 
 /// What the streams of a context share.
@@ -92,6 +95,7 @@ impl Context {
                 default_handle: default_handle.addr(),
                 streams: Mutex::new(Some(Vec::new())),
                 host_functions: OnceLock::new(),
+                parameters: Mutex::new([None; CONTEXT_PARAMETERS]),
             });
             made = Some(Arc::clone(&context));
             context
@@ -129,6 +133,14 @@ impl Context {
         }
     }
 
+    pub(crate) fn parameter(&self, index: usize) -> Option<i64> {
+        self.parameters.lock()[index]
+    }
+
+    pub(crate) fn set_parameter(&self, index: usize, value: i64) {
+        self.parameters.lock()[index] = Some(value);
+    }
+
     pub(crate) fn default_stream(&self) -> &Arc<Stream> {
         &self.default_stream
     }
@@ -145,16 +157,21 @@ impl Context {
     /// `aclrtCreateStream` and its kin.
     pub(crate) fn create_stream(&self, options: Options) -> Result<*mut c_void, aclError> {
         let mut streams = self.streams.lock();
-        let Some(streams) = streams.as_mut() else {
+        let Some(list) = streams.as_mut() else {
             return Err(fail(sys::ACL_ERROR_RT_CONTEXT_NULL, "the current context is being destroyed"));
         };
         let (stream, handle) = Stream::create(&self.device, &self.shared, options, false)?;
-        streams.push((handle.addr(), stream));
+        list.push((handle.addr(), stream));
+        drop(streams);
+        observers::stream(handle.addr(), sys::ACL_RT_STREAM_STATE_CREATE_POST);
         Ok(handle)
     }
 
     /// `aclrtDestroyStream` and `aclrtDestroyStreamForce` of a stream of this context.
     pub(crate) fn destroy_stream(&self, handle: *mut c_void, force: bool) -> Result<(), aclError> {
+        if STREAMS.get(handle).is_some() {
+            observers::stream(handle.addr(), sys::ACL_RT_STREAM_STATE_DESTROY_PRE);
+        }
         let Some(stream) = STREAMS.remove(handle) else {
             return Err(fail(
                 sys::ACL_ERROR_RT_INVALID_HANDLE,
@@ -201,6 +218,9 @@ impl Context {
         CONTEXTS.remove(self.handle())?;
         let streams = self.streams.lock().take().unwrap_or_default();
         let left = streams.len();
+        for (handle, _) in &streams {
+            observers::stream(*handle, sys::ACL_RT_STREAM_STATE_DESTROY_PRE);
+        }
         let mut ending = Vec::with_capacity(left + 1);
         for (handle, stream) in
             streams.into_iter().chain([(self.default_handle, Arc::clone(&self.default_stream))])
@@ -232,7 +252,7 @@ pub(crate) fn current_context() -> Result<Arc<Context>, aclError> {
             )
         });
     }
-    if let Some(device) = process::default_device() {
+    if let Some(device) = lifecycle::default_device() {
         device::set(device)?;
         if let Some(context) = CONTEXTS.get(ptr::without_provenance(CURRENT.get())) {
             return Ok(context);
@@ -272,6 +292,7 @@ pub(crate) fn set_current(handle: *mut c_void) -> Result<(), aclError> {
 pub(crate) fn create(device: i32) -> Result<*mut c_void, aclError> {
     let device = process::device(device)?;
     let context = device.retain_context(|| Context::create(&device, false))?;
+    observers::stream(context.default_handle, sys::ACL_RT_STREAM_STATE_CREATE_POST);
     make_current(&context);
     Ok(context.handle())
 }
@@ -291,6 +312,7 @@ pub(crate) fn destroy(handle: *mut c_void) -> Result<(), aclError> {
             "a primary context ends with aclrtResetDevice, not with aclrtDestroyContext",
         ));
     }
+    observers::stream(context.default_handle, sys::ACL_RT_STREAM_STATE_DESTROY_PRE);
     let left = context.tear_down(false).ok_or_else(|| gone(handle))?;
     if left > 0 {
         log::warn!("a context of device {} was destroyed with {left} streams alive", context.device.id());

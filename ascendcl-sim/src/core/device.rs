@@ -8,7 +8,7 @@ use ascendcl_sys::{self as sys, aclError};
 use super::event::EVENTS;
 use super::ids::IdPool;
 use super::stream::STREAMS;
-use super::{Context, context, process};
+use super::{Context, context, observers, process};
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::config::Settings;
 use crate::error::fail;
@@ -189,6 +189,10 @@ impl Device {
 /// `aclrtSetDevice`.
 pub(crate) fn set(id: i32) -> Result<(), aclError> {
     let device = process::device(id)?;
+    let fresh = !device.has_primary();
+    if fresh {
+        observers::device(id, sys::ACL_RT_DEVICE_STATE_SET_PRE);
+    }
     let mut life = device.life.lock();
     let context = match &life.primary {
         Some(context) => Arc::clone(context),
@@ -205,7 +209,12 @@ pub(crate) fn set(id: i32) -> Result<(), aclError> {
         }
     };
     life.references.push(register(LiveKind::DeviceReference, format!("device {id}")));
+    drop(life);
     context::make_current(&context);
+    if fresh {
+        observers::stream(context.default_handle().addr(), sys::ACL_RT_STREAM_STATE_CREATE_POST);
+    }
+    observers::device(id, sys::ACL_RT_DEVICE_STATE_SET_POST);
     Ok(())
 }
 
@@ -231,11 +240,14 @@ pub(crate) fn reset(id: i32, force: bool) -> Result<(), aclError> {
     };
     // Ending the context may wait for its streams: not with the device locked.
     if let Some(context) = context {
+        observers::stream(context.default_handle().addr(), sys::ACL_RT_STREAM_STATE_DESTROY_PRE);
+        observers::device(id, sys::ACL_RT_DEVICE_STATE_RESET_PRE);
         if let Some(left @ 1..) = context.tear_down(force) {
             log::warn!("device {id} was reset with {left} streams alive: destroy them first");
         }
         context::forget_current(&context);
         device.release_if_unused(&mut device.life.lock());
+        observers::device(id, sys::ACL_RT_DEVICE_STATE_RESET_POST);
     }
     Ok(())
 }

@@ -3,11 +3,14 @@
 //! Numbers are those of the documentation, and where it gives none those that the public runtime keeps for each chip. The largest
 //! numbers of the runtime are not always what a program gets: Ascend 910B queues 2048 tasks and has 1984 streams for programs.
 
+mod chip;
 mod lacking;
 
 use core::ffi::CStr;
 
 use ascendcl_sys::aclError;
+
+pub(crate) use chip::{Chip, architecture};
 
 /// A kind of chip, and the card it comes on: the limits and features that differ between chips.
 ///
@@ -53,6 +56,7 @@ pub struct Profile {
     /// The lowest stream priority; 0 is the highest. 0 means that priorities and flags of streams are ignored.
     pub(crate) lowest_priority: u32,
     pub(crate) features: Features,
+    pub(crate) chip: Chip,
 }
 
 /// What not every chip has.
@@ -105,6 +109,7 @@ impl Profile {
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
             },
+            chip: Chip::ASCEND310,
         }
     }
 
@@ -134,6 +139,7 @@ impl Profile {
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
             },
+            chip: Chip::ASCEND310P,
         }
     }
 
@@ -162,6 +168,7 @@ impl Profile {
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
             },
+            chip: Chip::ASCEND910B,
         }
     }
 
@@ -190,6 +197,7 @@ impl Profile {
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
             },
+            chip: Chip::FULL,
         }
     }
 
