@@ -46,9 +46,14 @@
 //!
 //! A wrong value is said by `aclInit`, which answers 100000 with a text.
 //!
+//! # Kernels
+//!
+//! What a kernel binary says to a chip cannot run here. [`register_kernel`] gives a kernel's name a host function, which launches then
+//! call in stream order; programs in C do the same with `include/ascendcl_sim.h`.
+//!
 //! # What it does not do
 //!
-//! It is no model of time: work takes as long as the host takes. There are no operators or kernels besides models, no capture, no
+//! It is no model of time: work takes as long as the host takes. There are no operators besides models, no capture, no
 //! notifies, no memory shared between processes, no media functions. Functions that the simulator lacks are absent from the table. In
 //! a process forked from one that has used the simulator every call fails with 507899.
 

@@ -7,6 +7,8 @@
 
 pub(crate) mod args;
 pub(crate) mod binary;
+#[cfg(feature = "export")]
+mod export;
 pub(crate) mod host;
 pub(crate) mod launch;
 pub(crate) mod task;
