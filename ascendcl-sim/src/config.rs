@@ -27,6 +27,7 @@ pub struct Config {
     report_file: Option<PathBuf>,
     strict: bool,
     trace: Option<PathBuf>,
+    seed: Option<u64>,
     visible: Option<String>,
     faults: Vec<Fault>,
 }
@@ -106,6 +107,15 @@ impl Config {
         config.misuse = reporting("ASCENDCL_SIM_MISUSE")?;
         config.races = reporting("ASCENDCL_SIM_RACES")?;
         config.report_file = variable("ASCENDCL_SIM_REPORT").map(PathBuf::from);
+        config.seed = match variable("ASCENDCL_SIM_SEED").as_deref() {
+            None => None,
+            Some("random") => Some(random_seed()),
+            Some(text) => Some(text.parse().map_err(|_| {
+                ConfigError(format!(
+                    "ASCENDCL_SIM_SEED={text} is neither a number from 0 to 2^64 - 1 nor random"
+                ))
+            })?),
+        };
         config.trace = variable("ASCENDCL_SIM_TRACE").map(PathBuf::from);
         config.strict = switch("ASCENDCL_SIM_STRICT", false)?;
         config.visible = variable("ASCEND_RT_VISIBLE_DEVICES");
@@ -182,6 +192,13 @@ impl Config {
         self
     }
 
+    /// Repeatable runs: the seed fixes how the simulator schedules streams, and a virtual clock fixes all elapsed times. What remains to
+    /// chance is how the program's own threads interleave. Reports name the seed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Makes the first report abort the process. Leaks and misuse are then reported unless they are off.
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
@@ -232,6 +249,7 @@ impl Config {
             report_file: self.report_file,
             strict: self.strict,
             trace: self.trace,
+            seed: self.seed,
             visible,
             faults: self.faults,
             wait_seconds: AtomicU32::new(0),
@@ -252,6 +270,7 @@ pub(crate) struct Settings {
     pub(crate) report_file: Option<PathBuf>,
     pub(crate) strict: bool,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) seed: Option<u64>,
     /// How long a stream waits for an event if the call does not say; 0 is for ever. Programs change it.
     pub(crate) wait_seconds: AtomicU32,
     /// Physical numbers of the devices the program sees, or why it sees none.
@@ -267,6 +286,15 @@ impl Settings {
             ReportKind::Leak => self.leaks,
         }
     }
+}
+
+/// Another one each time, said so that the run can be repeated.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    // Short enough to be typed.
+    let seed = RandomState::new().hash_one(std::process::id()) % 1_000_000_000;
+    eprintln!("ascendcl-sim: ASCENDCL_SIM_SEED={seed} repeats this run");
+    seed
 }
 
 fn parse_size(text: &str) -> Option<usize> {

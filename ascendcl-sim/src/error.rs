@@ -90,6 +90,16 @@ pub(crate) fn set_function(name: &'static str) -> &'static str {
     FUNCTION.replace(name)
 }
 
+/// Runs `work` of a stream on a thread of the program, whose texts, last error and time stay what they were.
+pub(crate) fn apart(work: impl FnOnce()) {
+    let text = take_text();
+    let (last, function) = (LAST.get(), FUNCTION.replace(""));
+    crate::core::clock::apart(work);
+    FUNCTION.set(function);
+    LAST.set(last);
+    let _ = PENDING.try_with(|pending| pending.replace(text));
+}
+
 /// Takes the texts of this thread.
 pub(crate) fn take_text() -> String {
     // A thread that is ending may still call in, from the destructors of its own thread-local values: then there is no text.

@@ -39,6 +39,7 @@
 //! | `ASCENDCL_SIM_MISUSE` | calls that would go wrong on a card: `report`, `off`, or `log`, the default |
 //! | `ASCENDCL_SIM_RACES` | accesses to the same memory that nothing orders: `report` or `log`; not looked for otherwise |
 //! | `ASCENDCL_SIM_REPORT` | a file to append reports to, instead of standard error |
+//! | `ASCENDCL_SIM_SEED` | a number makes runs repeatable: it fixes the order in which streams run, and a virtual clock the time that everything takes. `random` takes another one each time and prints it |
 //! | `ASCENDCL_SIM_TRACE` | a file for a timeline of calls, tasks, waits and callbacks, which Perfetto and `chrome://tracing` open |
 //! | `ASCENDCL_SIM_STRICT` | `1`: the first report aborts the process |
 //! | `ASCENDCL_SIM_FAULTS` | calls to fail, with semicolons between them, see [`Fault`] |

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use crate::core::seeded;
+
 /// A mutex whose `lock` cannot fail.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -64,6 +66,30 @@ impl Condvar {
         if self.waiters.load(Ordering::SeqCst) > 0 {
             self.inner.notify_all();
         }
+    }
+
+    /// [`wait_while`](Self::wait_while) for what streams do: in a run with a seed it is this thread that does it.
+    pub(crate) fn wait_for_device<'a, T>(
+        &self,
+        mutex: &'a Mutex<T>,
+        guard: MutexGuard<'a, T>,
+        deadline: Option<Instant>,
+        mut pending: impl FnMut(&mut T) -> bool,
+    ) -> (MutexGuard<'a, T>, bool) {
+        if !seeded::is_on() {
+            return self.wait_while(guard, deadline, pending);
+        }
+        drop(guard);
+        let mut last = None;
+        let done = seeded::work_until(deadline, || {
+            // Given back before any work is done: that may need the lock.
+            last = None;
+            let mut guard = mutex.lock();
+            let pending = pending(&mut guard);
+            last = (!pending).then_some(guard);
+            pending
+        });
+        (last.unwrap_or_else(|| mutex.lock()), !done)
     }
 
     /// Waits while `pending` holds, until `deadline` if there is one. The second value says whether `pending` still holds,

@@ -13,6 +13,8 @@ pub(crate) mod report;
 mod site;
 pub(crate) mod trace;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use ascendcl_sys::aclError;
 
 pub(crate) use call_site::CallSite;
@@ -21,7 +23,7 @@ pub(crate) use race::{Access, Place, Shadow, Trail};
 pub(crate) use site::{Site, forget};
 
 use crate::config::Settings;
-use crate::core::Stream;
+use crate::core::{Stream, clock, seeded};
 use crate::error;
 use crate::lock::Mutex;
 
@@ -30,6 +32,7 @@ pub(crate) fn configure(settings: &Settings) {
     misuse::configure();
     race::configure(settings.races != report::Reporting::Off);
     trace::configure(settings.trace.as_deref());
+    seeded::configure(settings.seed);
 }
 
 /// Where a task comes from: what is noted when it is queued, for those who watch it run.
@@ -37,12 +40,14 @@ pub(crate) fn configure(settings: &Settings) {
 pub(crate) struct Origin {
     race: race::Origin,
     span: trace::Span,
+    /// The virtual time at which it was queued.
+    time: u64,
 }
 
 impl Origin {
     /// The calling thread is about to queue a task.
     pub(crate) fn of_task() -> Self {
-        Self { race: race::Origin::of_task(), span: trace::Span::of_task() }
+        Self { race: race::Origin::of_task(), span: trace::Span::of_task(), time: clock::now_if_virtual() }
     }
 
     pub(crate) fn span(&self) -> trace::Span {
@@ -55,6 +60,7 @@ impl Origin {
 pub(crate) struct Mark {
     race: race::Mark,
     flow: Mutex<trace::Flow>,
+    time: AtomicU64,
 }
 
 /// What a stream had done when it asked for a callback.
@@ -62,6 +68,7 @@ pub(crate) struct Mark {
 pub(crate) struct Knowledge {
     race: race::Knowledge,
     flow: trace::Flow,
+    time: u64,
 }
 
 fn row(stream: &Stream) -> trace::Row {
@@ -71,6 +78,9 @@ fn row(stream: &Stream) -> trace::Row {
 /// A task of `stream` starts on a pool thread.
 pub(crate) fn task_begin(stream: &Stream, operation: &'static str, origin: &mut Origin) {
     stream.trail().begin(&origin.race);
+    if clock::is_virtual() {
+        clock::go_to(stream.time().max(origin.time));
+    }
     origin.span.started = trace::start();
     log::trace!("stream {}: {operation} starts", stream.id());
 }
@@ -83,13 +93,26 @@ pub(crate) fn task_end(
     result: Result<(), aclError>,
 ) {
     Trail::end();
+    if clock::is_virtual() {
+        clock::spend(stream.device().profile().costs.task);
+        stream.reach(clock::now());
+    }
     span.end(row(stream), operation, result);
     log::trace!("stream {}: {operation} ends, {}", stream.id(), result.err().unwrap_or(error::SUCCESS));
+}
+
+/// The task of `stream` that this thread runs has to wait, and goes on later, perhaps elsewhere.
+pub(crate) fn task_parks(stream: &Stream) {
+    Trail::end();
+    if clock::is_virtual() {
+        stream.reach(clock::now());
+    }
 }
 
 /// `stream` reached `mark`, for others to wait for.
 pub(crate) fn passes_on(stream: &Stream, mark: &Mark) {
     stream.trail().post(&mark.race);
+    mark.time.fetch_max(clock::now_if_virtual(), Ordering::SeqCst);
     if trace::is_on() {
         *mark.flow.lock() = trace::Flow::out_of(row(stream));
     }
@@ -98,6 +121,7 @@ pub(crate) fn passes_on(stream: &Stream, mark: &Mark) {
 /// `stream` waited for `mark`, and the wait passed.
 pub(crate) fn learns(stream: &Stream, mark: &Mark) {
     stream.trail().learn(&mark.race);
+    clock::reach(mark.time.load(Ordering::SeqCst));
     if trace::is_on() {
         mark.flow.lock().arrive(row(stream));
     }
@@ -106,16 +130,28 @@ pub(crate) fn learns(stream: &Stream, mark: &Mark) {
 /// The host has seen that `mark` was reached.
 pub(crate) fn host_learns(mark: &Mark) {
     mark.race.seen();
+    clock::reach(mark.time.load(Ordering::SeqCst));
+}
+
+/// The host has seen that all tasks of `stream` are done.
+pub(crate) fn host_sees(stream: &Stream) {
+    stream.trail().seen();
+    clock::reach(stream.time());
 }
 
 /// `stream` asks for a callback.
 pub(crate) fn asks(stream: &Stream) -> Knowledge {
-    Knowledge { race: stream.trail().knowledge(), flow: trace::Flow::out_of_if_on(|| row(stream)) }
+    Knowledge {
+        race: stream.trail().knowledge(),
+        flow: trace::Flow::out_of_if_on(|| row(stream)),
+        time: clock::now_if_virtual(),
+    }
 }
 
 /// The host runs a callback for which a stream asked.
 pub(crate) fn run_callback(knowledge: &Knowledge, function: impl FnOnce()) {
     knowledge.race.seen();
+    clock::reach(knowledge.time);
     let started = trace::start();
     knowledge.flow.arrive(trace::Row::Thread);
     function();
@@ -125,4 +161,5 @@ pub(crate) fn run_callback(knowledge: &Knowledge, function: impl FnOnce()) {
 /// The callback that `stream` waited for has returned.
 pub(crate) fn is_answered(stream: &Stream) {
     stream.trail().learn_host();
+    clock::reach(stream.time());
 }

@@ -80,7 +80,7 @@ pub(crate) fn wanted(kind: ReportKind) -> bool {
 }
 
 /// Says it, as the configuration wants it said. With strictness the process ends here.
-pub(crate) fn emit(kind: ReportKind, text: String) {
+pub(crate) fn emit(kind: ReportKind, mut text: String) {
     let machine = process::machine();
     let settings = machine.settings();
     let how = settings.reporting(kind);
@@ -88,6 +88,9 @@ pub(crate) fn emit(kind: ReportKind, text: String) {
         return;
     }
     COUNT.fetch_add(1, Ordering::SeqCst);
+    if let Some(seed) = settings.seed {
+        text += &format!("\n  ASCENDCL_SIM_SEED={seed} repeats this run");
+    }
     match (how, &settings.report_file) {
         (Reporting::Log, _) => log::warn!("{text}"),
         (_, None) => eprintln!("ascendcl-sim: {text}"),

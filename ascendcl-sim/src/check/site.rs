@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::{fault, trace};
-use crate::core::{fork, process};
+use crate::core::{clock, fork, process, seeded};
 use crate::error::{self, SUCCESS, fail};
 
 /// The chip does not have the function.
@@ -64,6 +64,10 @@ impl Site {
             if let Some(code) = profile.lacks(self.name) {
                 return Err(fail(code, format_args!("{} does not have {}", profile.name(), self.name)));
             }
+        }
+        if seeded::is_on() && self.name != "aclrtProcessReport" {
+            seeded::called();
+            clock::spend(process::machine().settings().profile.costs.call);
         }
         if known & FAULTY != 0 {
             call.fault = fault::before(self.name, self.calls.fetch_add(1, Ordering::Relaxed) + 1)?;

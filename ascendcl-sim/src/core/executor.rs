@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use super::Stream;
+use super::{Stream, seeded};
 use crate::lock::{Condvar, Mutex};
 
+/// Tasks in one turn, so that streams share the pool fairly.
+const BUDGET: usize = 32;
 /// Model execution needs more than the default.
 const STACK: usize = 8 << 20;
 
@@ -29,6 +31,9 @@ static EXECUTOR: OnceLock<Executor> = OnceLock::new();
 
 /// Gives `stream` a turn soon. The caller has just marked it ready, so that nobody else schedules it.
 pub(super) fn schedule(stream: Arc<Stream>) {
+    if seeded::is_on() {
+        return seeded::schedule(stream);
+    }
     let executor = EXECUTOR.get_or_init(start);
     let shard = stream.id() as usize % executor.shards.len();
     {
@@ -68,7 +73,7 @@ fn run(executor: &'static Executor, index: usize) {
     block_signals();
     loop {
         match executor.pop(index) {
-            Some(stream) => stream.turn(),
+            Some(stream) => stream.turn(BUDGET),
             None => executor.doze(),
         }
     }

@@ -31,10 +31,11 @@ impl IdPool {
     /// Waits until `deadline` for an id.
     pub(crate) fn take_until(&self, deadline: Instant) -> Option<u32> {
         let mut taken = None;
-        let (guard, _) = self.returned.wait_while(self.state.lock(), Some(deadline), |state| {
-            taken = Self::take_from(state, self.limit);
-            taken.is_none()
-        });
+        let (guard, _) =
+            self.returned.wait_for_device(&self.state, self.state.lock(), Some(deadline), |state| {
+                taken = Self::take_from(state, self.limit);
+                taken.is_none()
+            });
         drop(guard);
         taken
     }

@@ -34,6 +34,7 @@ pub(crate) mod options;
 pub(crate) mod process;
 pub(crate) mod reentrant;
 pub(crate) mod report;
+pub(crate) mod seeded;
 pub(crate) mod stream;
 pub(crate) mod task;
 pub(crate) mod timer;

@@ -163,6 +163,7 @@ impl Group {
         drop(state);
         drop(done);
         if let Some((stream, ticket)) = report.answer {
+            stream.reach(clock::now());
             stream.signal(ticket, Signal::Woken);
         }
         true

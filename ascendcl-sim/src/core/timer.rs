@@ -4,11 +4,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Once, Weak};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::Stream;
 use super::executor::block_signals;
 use super::stream::Signal;
+use super::{Stream, clock, seeded};
 use crate::lock::{Condvar, Mutex};
 
 struct Entry {
@@ -47,8 +47,13 @@ struct Timer {
 static TIMER: Mutex<Timer> = Mutex::new(Timer { entries: BinaryHeap::new(), next: 0 });
 static CHANGED: Condvar = Condvar::new();
 
-/// Signals a time-out to `stream` at `at` if it still waits with `ticket` then.
-pub(super) fn add(at: Instant, stream: Weak<Stream>, ticket: u64) {
+/// Signals a time-out to `stream` after `timeout` if it still waits with `ticket` then.
+pub(super) fn add(timeout: Duration, stream: Weak<Stream>, ticket: u64) {
+    if seeded::is_on() {
+        let at = clock::now().saturating_add(timeout.as_nanos() as u64);
+        return seeded::add_timer(at, stream, ticket);
+    }
+    let Some(at) = clock::deadline(Some(timeout)) else { return };
     static START: Once = Once::new();
     START.call_once(|| {
         if let Err(error) = thread::Builder::new().name("ascendcl-sim-timer".into()).spawn(run) {

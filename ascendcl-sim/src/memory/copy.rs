@@ -7,7 +7,7 @@ use ascendcl_sys::{self as sys, aclError, aclrtMemcpyKind};
 use super::direction::Direction;
 use super::place::{Location, Opened, Place, classify};
 use crate::check::{Access, Misuse, misuse};
-use crate::core::Device;
+use crate::core::{Device, clock, process};
 use crate::error::fail;
 
 /// Both ends of a copy, as the program named them.
@@ -152,6 +152,7 @@ pub(crate) unsafe fn copy_blocking(device: &Device, ends: Ends, shape: Shape) ->
 /// # Safety
 /// Both ends reach as far as `shape` says.
 unsafe fn copy_rows(to: &Opened, from: &Opened, shape: Shape) {
+    spend(shape.width.saturating_mul(shape.height), to.is_on_device() == from.is_on_device());
     if shape.to_pitch == shape.width && shape.from_pitch == shape.width {
         // SAFETY: rows without gaps are one row.
         return unsafe { to.copy_from(0, from, 0, shape.width * shape.height) };
@@ -196,9 +197,18 @@ pub(crate) fn report_host_fill(pointer: *const c_void) {
     );
 }
 
+/// Moving `bytes`, inside one kind of memory or between host and device, takes its time on a virtual clock.
+fn spend(bytes: usize, inside: bool) {
+    if clock::is_virtual() {
+        let costs = process::machine().settings().profile.costs;
+        clock::spend_moving(bytes, if inside { costs.memory } else { costs.link });
+    }
+}
+
 /// Fills `place`.
 pub(crate) fn fill(place: &Place, byte: u8) -> Result<(), aclError> {
     let opened = place.open(Access::WRITE)?;
+    spend(place.len(), true);
     // SAFETY: a place is as long as it says.
     unsafe { opened.fill(byte, place.len()) };
     Ok(())

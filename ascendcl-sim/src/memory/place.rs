@@ -144,6 +144,10 @@ pub(crate) enum Opened {
 }
 
 impl Opened {
+    pub(crate) fn is_on_device(&self) -> bool {
+        matches!(self, Self::Device(_))
+    }
+
     fn pointer(&self) -> Option<*mut u8> {
         match self {
             Self::Device(bytes) => Some(bytes.as_mut_ptr()),

@@ -11,7 +11,7 @@ use super::dataset::{self, DataBuffer};
 use super::describe::Tensor;
 use super::registry::{self, Model};
 use crate::check::{Access, Misuse, misuse};
-use crate::core::{Context, current_context, resolve_stream};
+use crate::core::{Context, clock, current_context, process, resolve_stream};
 use crate::error::{SUCCESS, fail};
 use crate::memory::{DeviceRange, Location, PageSize, classify, device_range, free};
 
@@ -25,6 +25,12 @@ struct Execution {
 impl Execution {
     fn run(&self) -> Result<(), aclError> {
         let inputs = self.inputs.iter().map(|range| Ok(range.open(Access::READ)?.read_to_vec()));
+        if clock::is_virtual() {
+            // As if its weights, inputs and outputs were each moved once.
+            let moved = self.inputs.iter().chain(&self.outputs).map(DeviceRange::len).sum::<usize>();
+            let rate = process::machine().settings().profile.costs.memory;
+            clock::spend_moving(moved + self.model.description().weight_size, rate);
+        }
         let outputs = self.model.run(&inputs.collect::<Result<Vec<_>, aclError>>()?)?;
         for (range, bytes) in self.outputs.iter().zip(&outputs) {
             range.open(Access::WRITE)?.write_from(0, bytes);

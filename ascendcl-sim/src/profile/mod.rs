@@ -56,7 +56,22 @@ pub struct Profile {
     /// The lowest stream priority; 0 is the highest. 0 means that priorities and flags of streams are ignored.
     pub(crate) lowest_priority: u32,
     pub(crate) features: Features,
+    pub(crate) costs: Costs,
     pub(crate) chip: Chip,
+}
+
+/// What things cost on the virtual clock of a run with a seed. Plausible for the chip and not measured on one: they make elapsed times
+/// repeatable, not real.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Costs {
+    /// A C function, in nanoseconds.
+    pub(crate) call: u64,
+    /// A task, in nanoseconds, besides what it moves.
+    pub(crate) task: u64,
+    /// Between host and device, in bytes per microsecond.
+    pub(crate) link: u64,
+    /// Inside a device, in bytes per microsecond.
+    pub(crate) memory: u64,
 }
 
 /// What not every chip has.
@@ -109,6 +124,7 @@ impl Profile {
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
             },
+            costs: Costs { call: 1_000, task: 8_000, link: 3_000, memory: 20_000 },
             chip: Chip::ASCEND310,
         }
     }
@@ -139,6 +155,7 @@ impl Profile {
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
             },
+            costs: Costs { call: 1_000, task: 5_000, link: 12_000, memory: 60_000 },
             chip: Chip::ASCEND310P,
         }
     }
@@ -168,6 +185,7 @@ impl Profile {
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
             },
+            costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 800_000 },
             chip: Chip::ASCEND910B,
         }
     }
@@ -197,6 +215,7 @@ impl Profile {
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
             },
+            costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 400_000 },
             chip: Chip::FULL,
         }
     }

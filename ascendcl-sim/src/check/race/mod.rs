@@ -95,7 +95,7 @@ impl Trail {
     }
 
     /// The task is done, or waits and will go on elsewhere.
-    pub(crate) fn end() {
+    pub(super) fn end() {
         if is_on() {
             TASK.set(None);
         }

@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use ascendcl_sys::{self as sys, aclError};
@@ -41,6 +42,7 @@ impl Stream {
             shared: Arc::clone(shared),
             is_default,
             trail: Trail::new(id as i32),
+            time: AtomicU64::new(0),
             state: Mutex::new(State {
                 queue: VecDeque::new(),
                 run: Run::Idle,
@@ -159,7 +161,7 @@ impl Stream {
     fn wait_for_rest(&self, timeout: Option<Duration>) -> bool {
         let deadline = super::clock::deadline(timeout);
         let busy = |state: &mut State| state.run != Run::Idle || !state.queue.is_empty();
-        !self.changed.wait_while(self.state.lock(), deadline, busy).1
+        !self.changed.wait_for_device(&self.state, self.state.lock(), deadline, busy).1
     }
 
     fn end(&self) {

@@ -13,6 +13,7 @@ mod turn;
 use core::ffi::c_void;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ascendcl_sys::{self as sys, aclError, aclrtStream};
@@ -23,7 +24,7 @@ use super::task::{Queued, Task, Work};
 use super::wait::Never;
 use super::{Device, clock};
 use crate::check::fault::{self, TaskFault};
-use crate::check::{Misuse, Origin, Trail, misuse};
+use crate::check::{self, Misuse, Origin, Trail, misuse};
 use crate::error::{self, fail};
 use crate::handle::{Kind, Table};
 use crate::lock::{Condvar, Mutex};
@@ -73,6 +74,8 @@ pub(crate) struct Stream {
     shared: Arc<Shared>,
     is_default: bool,
     trail: Arc<Trail>,
+    /// Its virtual time.
+    time: AtomicU64,
     state: Mutex<State>,
     /// Tasks were completed, or the stream came to rest.
     changed: Condvar,
@@ -119,6 +122,16 @@ impl Stream {
         &self.trail
     }
 
+    /// Until when it has worked, in virtual time.
+    pub(crate) fn time(&self) -> u64 {
+        self.time.load(Ordering::SeqCst)
+    }
+
+    /// It has worked until `time` at least.
+    pub(crate) fn reach(&self, time: u64) {
+        self.time.fetch_max(time, Ordering::SeqCst);
+    }
+
     pub(crate) fn options(&self) -> Options {
         self.options
     }
@@ -150,14 +163,15 @@ impl Stream {
         let mut task = Some(Queued { task, origin: Origin::of_task(), fault });
         let schedule = {
             let depth = self.device.profile().stream_depth;
-            let (mut state, _) = self.changed.wait_while(self.state.lock(), None, |state| {
-                let full = state.slots > 0 && state.slots + slots > depth;
-                let blocked = full && !state.closed && self.shared.stopped().is_none();
-                if blocked {
-                    state.wake_at = state.wake_at.min(state.completed + 1);
-                }
-                blocked
-            });
+            let (mut state, _) =
+                self.changed.wait_for_device(&self.state, self.state.lock(), None, |state| {
+                    let full = state.slots > 0 && state.slots + slots > depth;
+                    let blocked = full && !state.closed && self.shared.stopped().is_none();
+                    if blocked {
+                        state.wake_at = state.wake_at.min(state.completed + 1);
+                    }
+                    blocked
+                });
             if let Some(code) = self.shared.stopped() {
                 drop(state);
                 let id = self.id;
@@ -204,7 +218,7 @@ impl Stream {
         }
         let state = self.state.lock();
         let target = state.submitted;
-        let (mut state, expired) = self.changed.wait_while(state, deadline, |state| {
+        let (mut state, expired) = self.changed.wait_for_device(&self.state, state, deadline, |state| {
             let pending = state.completed < target;
             if pending {
                 state.wake_at = state.wake_at.min(target);
@@ -220,7 +234,7 @@ impl Stream {
         }
         let failure = state.failure.take();
         drop(state);
-        self.trail.seen();
+        check::host_sees(self);
         match (failure, self.shared.stopped()) {
             (Some(failure), _) => error::report_async(failure.code, self.id, &failure.text),
             // Stopped for good: each synchronisation says so.
@@ -236,7 +250,7 @@ impl Stream {
         let complete = state.completed == state.submitted;
         drop(state);
         if complete {
-            self.trail.seen();
+            check::host_sees(self);
         }
         complete
     }

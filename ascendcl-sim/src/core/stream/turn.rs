@@ -9,13 +9,9 @@ use super::super::task::{Queued, Task};
 use super::super::wait::Waitable;
 use super::super::{clock, executor, timer};
 use super::{Failure, Run, Signal, State, Stream};
-use crate::check::Trail;
 use crate::check::fault::TaskFault;
 use crate::error::{self, fail};
 use crate::{check, memory};
-
-/// Tasks in one turn, so that streams share the pool fairly.
-const BUDGET: usize = 32;
 
 /// What the stream does next.
 enum Step {
@@ -36,10 +32,10 @@ enum Outcome {
 }
 
 impl Stream {
-    /// Runs tasks until there are none, one has to wait, or others should have their turn.
-    pub(in crate::core) fn turn(self: Arc<Self>) {
+    /// Runs tasks until there are none, one has to wait, or `budget` of them have run and others should have their turn.
+    pub(in crate::core) fn turn(self: Arc<Self>, budget: usize) {
         let mut step = self.begin();
-        for left in (0..BUDGET).rev() {
+        for left in (0..budget).rev() {
             let (operation, slots, span, outcome) = match step {
                 Step::End => return,
                 Step::Yield => return executor::schedule(self),
@@ -49,6 +45,7 @@ impl Stream {
                     (operation, slots, queued.origin.span(), self.run_task(queued))
                 }
                 Step::Resume(Queued { task, origin, .. }, signal) => {
+                    clock::go_to(self.time());
                     let result = self.resume(&task, signal);
                     (task.operation(), task.slots(), origin.span(), Outcome::Done(result))
                 }
@@ -145,8 +142,8 @@ impl Stream {
             self.disarm();
             return Outcome::Done(self.wait_passed(&**on, *key));
         }
-        if let Some(at) = clock::deadline(*timeout) {
-            timer::add(at, Arc::downgrade(self), ticket);
+        if let Some(timeout) = *timeout {
+            timer::add(timeout, Arc::downgrade(self), ticket);
         }
         self.park(queued)
     }
@@ -189,6 +186,7 @@ impl Stream {
         on.delist(self, ticket);
         let _ = on.over(*key);
         if signal == Signal::TimedOut {
+            clock::spend(timeout.unwrap_or_default().as_nanos() as u64);
             return Err(fail(
                 sys::ACL_ERROR_RT_WAIT_TIMEOUT,
                 format_args!("stream {} waited {:?} for {}", self.id, timeout.unwrap_or_default(), on.what()),
@@ -218,7 +216,7 @@ impl Stream {
         let signal = if state.cancelled || skipped { Some(Signal::Cancelled) } else { state.signal };
         match signal {
             None => {
-                Trail::end();
+                check::task_parks(self);
                 state.current = Some(queued);
                 state.run = Run::Parked;
                 self.changed.notify_all();
