@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     TensorDesc,
     /// `aclrtNotify`
     Notify,
+    /// `aclrtCntNotify`
+    CountNotify,
     /// `aclrtLabel`
     Label,
     /// `aclrtLabelList`

@@ -67,7 +67,6 @@ mod config;
 mod core;
 mod error;
 mod handle;
-#[allow(dead_code, unused_imports)]
 mod interprocess;
 mod kernel;
 mod lock;

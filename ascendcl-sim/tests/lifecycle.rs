@@ -77,10 +77,13 @@ fn calls_without_a_context() {
     assert_eq!(acl!(aclrtMemset, place, 8, 0, 8), 107_002);
     assert_eq!(acl!(aclrtSynchronizeDevice), 107_002);
     assert_eq!(acl!(aclrtSynchronizeStream, ptr::null_mut()), 107_002);
-    assert_eq!(acl!(aclrtSynchronizeEvent, place), 107_002);
+    assert_eq!(acl!(aclrtSynchronizeEvent, place), 107_017, "a handle is looked at first");
     assert_eq!(acl!(aclrtSubscribeReport, 1, ptr::null_mut()), 107_002);
     assert_eq!(acl!(aclrtUnSubscribeReport, 1, ptr::null_mut()), 107_002);
-    assert_eq!(acl!(aclrtLaunchCallback, None, place, sys::ACL_CALLBACK_BLOCK, ptr::null_mut()), 107_002);
+    unsafe extern "C" fn nothing(_: *mut core::ffi::c_void) {}
+    let block = sys::ACL_CALLBACK_BLOCK;
+    assert_eq!(acl!(aclrtLaunchCallback, Some(nothing), place, block, ptr::null_mut()), 107_002);
+    assert_eq!(acl!(aclrtLaunchCallback, None, place, block, ptr::null_mut()), 107_000);
     assert_eq!(acl!(aclrtResetDevice, 0), 507_007);
     let (mut count, mut mode) = (0, sys::ACL_DEVICE);
     ok!(aclrtGetDeviceCount, &mut count);

@@ -12,17 +12,19 @@ use ascendcl_sys::{
 use super::{call, fill, milliseconds, not_null};
 use crate::core::event::{EVENTS, Event, Mode};
 use crate::core::task::Task;
-use crate::core::wait::Waitable;
-use crate::core::{current_context, resolve_stream};
+use crate::core::{current_context, find_stream, process, resolve_found};
 use crate::error::fail;
 
+/// Flags that go together. The runtime accepts one more than its headers name.
 const COMMON_FLAGS: u32 =
-    sys::ACL_EVENT_SYNC | sys::ACL_EVENT_CAPTURE_STREAM_PROGRESS | sys::ACL_EVENT_TIME_LINE;
+    sys::ACL_EVENT_SYNC | sys::ACL_EVENT_CAPTURE_STREAM_PROGRESS | sys::ACL_EVENT_TIME_LINE | 0x4;
+/// What `aclrtCreateEvent` stands for.
+const PLAIN_FLAGS: u32 = COMMON_FLAGS & !sys::ACL_EVENT_SYNC;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEvent(event: *mut aclrtEvent) -> aclError {
     // SAFETY: same contract.
-    call!("aclrtCreateEvent", || unsafe { create(event, Mode::Plain, COMMON_FLAGS) })
+    call!("aclrtCreateEvent", || unsafe { create(event, Mode::Plain, PLAIN_FLAGS) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -45,21 +47,22 @@ unsafe fn create(event: *mut aclrtEvent, mode: Mode, flags: u32) -> Result<(), a
     let alone = match mode {
         Mode::Plain => false,
         Mode::Flagged => flags == sys::ACL_EVENT_EXTERNAL || flags == sys::ACL_EVENT_DEVICE_USE_ONLY,
-        Mode::Extended => false,
+        Mode::Extended => flags == sys::ACL_EVENT_IPC,
     };
-    let context = current_context()?;
-    if mode == Mode::Extended && flags == sys::ACL_EVENT_IPC {
-        return Err(fail(
-            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-            "events between processes are not simulated",
-        ));
-    }
     if !common && !alone {
         return Err(fail(
             sys::ACL_ERROR_RT_PARAM_INVALID,
             format_args!("event flag {flags:#x} is not allowed"),
         ));
     }
+    if flags == sys::ACL_EVENT_IPC
+        && process::machine().settings().profile.lacks("aclrtIpcGetEventHandle").is_some()
+    {
+        return Err(unsupported("this chip has no events between processes"));
+    }
+    let context = current_context()?;
+    // The same as aclrtCreateEvent, by another name.
+    let mode = if mode == Mode::Flagged && flags == PLAIN_FLAGS { Mode::Plain } else { mode };
     let handle = Event::create(context.device(), mode, flags)?;
     context.check_alive().inspect_err(|_| drop(EVENTS.remove(handle)))?;
     // SAFETY: not NULL, and the caller passes a place to write to.
@@ -67,9 +70,37 @@ unsafe fn create(event: *mut aclrtEvent, mode: Mode, flags: u32) -> Result<(), a
     Ok(())
 }
 
-fn find(event: aclrtEvent) -> Result<Arc<Event>, aclError> {
-    not_null(event, "event")?;
+pub(super) fn find(event: aclrtEvent) -> Result<Arc<Event>, aclError> {
     EVENTS.get(event).ok_or_else(|| unknown(event))
+}
+
+/// Device-side events are nothing that the host can use.
+fn usable_by_host(event: &Event) -> Result<(), aclError> {
+    if event.flags() == sys::ACL_EVENT_DEVICE_USE_ONLY {
+        return Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            "an event with ACL_EVENT_DEVICE_USE_ONLY is used from the device side only",
+        ));
+    }
+    Ok(())
+}
+
+/// External events are for captured work and tell the host nothing.
+fn observable(event: &Event) -> Result<(), aclError> {
+    if event.flags() == sys::ACL_EVENT_EXTERNAL {
+        return Err(unsupported(
+            "an event with ACL_EVENT_EXTERNAL cannot be asked or waited for by the host",
+        ));
+    }
+    Ok(())
+}
+
+fn timed(event: &Event) -> Result<(), aclError> {
+    observable(event)?;
+    if event.flags() == sys::ACL_EVENT_IPC {
+        return Err(unsupported("an event that processes share has no time"));
+    }
+    Ok(())
 }
 
 fn unknown(event: aclrtEvent) -> aclError {
@@ -92,8 +123,11 @@ unsafe extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
     call!("aclrtRecordEvent", || {
+        not_null(event, "event")?;
         let event = find(event)?;
-        let stream = resolve_stream(stream)?;
+        let stream = find_stream(stream)?;
+        usable_by_host(&event)?;
+        let stream = resolve_found(stream)?;
         if event.device().id() != stream.device().id() {
             return Err(fail(
                 sys::ACL_ERROR_RT_PARAM_INVALID,
@@ -112,13 +146,20 @@ unsafe extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) ->
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
     call!("aclrtResetEvent", || {
+        not_null(event, "event")?;
         let event = find(event)?;
-        let stream = resolve_stream(stream)?;
-        if event.mode() == Mode::Extended || !event.can_wait() {
-            return Err(unsupported(
-                "only events of aclrtCreateEventWithFlag with ACL_EVENT_SYNC can be reset",
-            ));
+        let stream = find_stream(stream)?;
+        usable_by_host(&event)?;
+        let unresettable =
+            || unsupported("only events of aclrtCreateEventWithFlag with ACL_EVENT_SYNC can be reset");
+        if event.flags() == sys::ACL_EVENT_IPC || !event.can_wait() {
+            return Err(unresettable());
         }
+        current_context()?;
+        if event.mode() == Mode::Extended {
+            return Err(unresettable());
+        }
+        let stream = resolve_found(stream)?;
         if event.mode() == Mode::Plain {
             log::warn!("aclrtResetEvent of an event made by aclrtCreateEvent is undefined; nothing is reset");
         }
@@ -128,7 +169,10 @@ unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> 
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -> aclError {
-    call!("aclrtStreamWaitEvent", || wait(stream, event, None))
+    call!("aclrtStreamWaitEvent", || {
+        not_null(event, "event")?;
+        wait(stream, event, None)
+    })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -147,11 +191,16 @@ unsafe extern "C" fn aclrtStreamWaitEventWithTimeout(
 
 /// Without `seconds` the process-wide default holds; 0 is for ever.
 fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<(), aclError> {
+    let stream = find_stream(stream)?;
+    if event.is_null() {
+        return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "event must not be NULL"));
+    }
     let event = find(event)?;
-    let stream = resolve_stream(stream)?;
+    usable_by_host(&event)?;
     if !event.can_wait() {
         return Err(unsupported("streams can wait only for events with ACL_EVENT_SYNC"));
     }
+    let stream = resolve_found(stream)?;
     let cross_device = event.device().id() != stream.device().id();
     if cross_device && !stream.device().profile().features.cross_device_wait {
         log::warn!(
@@ -165,8 +214,9 @@ fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<
     let Some(until) = event.capture()? else { return Ok(()) };
     let seconds = seconds.unwrap_or_else(|| stream.device().wait_seconds().load(Ordering::Relaxed));
     let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-    let on = Arc::clone(&event) as Arc<dyn Waitable>;
-    stream.push(Task::Wait { on, key: until.key(), timeout }).inspect_err(|_| event.wait_over())
+    stream
+        .push(Task::Wait { on: event.waitable(), key: until.key(), timeout })
+        .inspect_err(|_| event.wait_over())
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -180,11 +230,13 @@ unsafe extern "C" fn aclrtSetOpWaitTimeout(timeout: u32) -> aclError {
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtQueryEvent(event: aclrtEvent, status: *mut aclrtEventStatus) -> aclError {
     call!("aclrtQueryEvent", || {
+        not_null(event, "event")?;
         not_null(status, "status")?;
         let event = find(event)?;
         if event.mode() == Mode::Extended {
             return Err(unsupported("aclrtQueryEvent does not know events of aclrtCreateEventExWithFlag"));
         }
+        observable(&event)?;
         // Complete if it was never recorded, unlike in the newer function.
         let (_, done) = event.status();
         let answer = if done { sys::ACL_EVENT_STATUS_COMPLETE } else { sys::ACL_EVENT_STATUS_NOT_READY };
@@ -200,8 +252,10 @@ unsafe extern "C" fn aclrtQueryEventStatus(
     status: *mut aclrtEventRecordedStatus,
 ) -> aclError {
     call!("aclrtQueryEventStatus", || {
+        not_null(event, "event")?;
         not_null(status, "status")?;
         let event = find(event)?;
+        observable(&event)?;
         let (recorded, done) = event.status();
         let complete = done && (recorded || event.mode() == Mode::Extended);
         let answer = if complete {
@@ -221,6 +275,7 @@ unsafe extern "C" fn aclrtQueryEventWaitStatus(
     status: *mut aclrtEventWaitStatus,
 ) -> aclError {
     call!("aclrtQueryEventWaitStatus", || {
+        not_null(event, "event")?;
         not_null(status, "status")?;
         let event = find(event)?;
         if event.mode() == Mode::Extended {
@@ -228,6 +283,7 @@ unsafe extern "C" fn aclrtQueryEventWaitStatus(
                 "aclrtQueryEventWaitStatus does not know events of aclrtCreateEventExWithFlag",
             ));
         }
+        observable(&event)?;
         let answer = if event.waits_passed() {
             sys::ACL_EVENT_WAIT_STATUS_COMPLETE
         } else {
@@ -241,18 +297,31 @@ unsafe extern "C" fn aclrtQueryEventWaitStatus(
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeEvent(event: aclrtEvent) -> aclError {
-    call!("aclrtSynchronizeEvent", || synchronize(event, None))
+    call!("aclrtSynchronizeEvent", || {
+        not_null(event, "event")?;
+        synchronize(event, None)
+    })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeEventWithTimeout(event: aclrtEvent, timeout: i32) -> aclError {
-    call!("aclrtSynchronizeEventWithTimeout", || synchronize(event, milliseconds(timeout)?))
+    call!("aclrtSynchronizeEventWithTimeout", || {
+        if timeout < -1 {
+            milliseconds(timeout)?;
+        }
+        not_null(event, "event")?;
+        if timeout == 0 {
+            find(event)?;
+        }
+        synchronize(event, milliseconds(timeout)?)
+    })
 }
 
+/// Needs no context.
 fn synchronize(event: aclrtEvent, timeout: Option<Duration>) -> Result<(), aclError> {
-    not_null(event, "event")?;
-    current_context()?;
-    find(event)?.synchronize(timeout)
+    let event = find(event)?;
+    observable(&event)?;
+    event.synchronize(timeout)
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -263,7 +332,11 @@ unsafe extern "C" fn aclrtEventElapsedTime(
 ) -> aclError {
     call!("aclrtEventElapsedTime", || {
         not_null(ms, "ms")?;
+        not_null(startEvent, "startEvent")?;
+        not_null(endEvent, "endEvent")?;
         let (start, end) = (find(startEvent)?, find(endEvent)?);
+        timed(&start)?;
+        timed(&end)?;
         let (start, end) = (start.time()?, end.time()?);
         let elapsed = (end as i128 - start as i128) as f64 / 1e6;
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -276,7 +349,10 @@ unsafe extern "C" fn aclrtEventElapsedTime(
 unsafe extern "C" fn aclrtEventGetTimestamp(event: aclrtEvent, timestamp: *mut u64) -> aclError {
     call!("aclrtEventGetTimestamp", || {
         not_null(timestamp, "timestamp")?;
-        let time = find(event)?.time()?;
+        not_null(event, "event")?;
+        let event = find(event)?;
+        timed(&event)?;
+        let time = event.time()?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { timestamp.write(time / 1000) };
         Ok(())
@@ -286,10 +362,17 @@ unsafe extern "C" fn aclrtEventGetTimestamp(event: aclrtEvent, timestamp: *mut u
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetEventId(event: aclrtEvent, eventId: *mut u32) -> aclError {
     call!("aclrtGetEventId", || {
+        not_null(event, "event")?;
         not_null(eventId, "eventId")?;
-        let id = find(event)?.id();
-        let id = id.ok_or_else(|| {
-            fail(sys::ACL_ERROR_RT_PARAM_INVALID, "the event has no id before its first record")
+        let event = find(event)?;
+        if event.flags() == sys::ACL_EVENT_IPC {
+            return Err(unsupported("an event that processes share has no id"));
+        }
+        let id = event.id().ok_or_else(|| {
+            fail(
+                sys::ACL_ERROR_RT_INTERNAL_ERROR,
+                "the event has no id: it was never recorded, or needs none",
+            )
         })?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { eventId.write(id) };

@@ -7,17 +7,17 @@ use ascendcl_sys::{
 };
 
 use super::{call, fill, invalid, milliseconds};
-use crate::core::{current_context, lookup_stream, report, resolve_stream};
+use crate::core::{current_context, find_stream, lookup_any_stream, process, report, resolve_found};
 use crate::error::fail;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSubscribeReport(threadId: u64, stream: aclrtStream) -> aclError {
-    call!("aclrtSubscribeReport", || report::subscribe(threadId, &*lookup_stream(stream)?))
+    call!("aclrtSubscribeReport", || report::subscribe(threadId, &*lookup_any_stream(stream)?))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtUnSubscribeReport(threadId: u64, stream: aclrtStream) -> aclError {
-    call!("aclrtUnSubscribeReport", || report::unsubscribe(threadId, &*lookup_stream(stream)?))
+    call!("aclrtUnSubscribeReport", || report::unsubscribe(threadId, &*lookup_any_stream(stream)?))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -43,8 +43,12 @@ unsafe extern "C" fn aclrtLaunchCallback(
             sys::ACL_CALLBACK_NO_BLOCK => false,
             _ => return Err(invalid(format_args!("block type {} is unknown", blockType.0))),
         };
-        let stream = resolve_stream(stream)?;
+        let stream = find_stream(stream)?;
         let function = function(fn_)?;
+        if let Some(stream) = &stream {
+            report::check_not_served_by_runtime(stream)?;
+        }
+        let stream = resolve_found(stream)?;
         report::launch(&stream, function, userData, blocking)
     })
 }
@@ -56,15 +60,19 @@ unsafe extern "C" fn aclrtLaunchHostFunc(
     args: *mut c_void,
 ) -> aclError {
     call!("aclrtLaunchHostFunc", || {
-        let function = function(fn_)?;
-        let context = current_context()?;
-        let stream = resolve_stream(stream)?;
-        if !context.device().profile().features.host_functions {
+        if !process::machine().settings().profile.features.host_functions {
             return Err(fail(
                 sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
                 "this chip has no host functions: use aclrtLaunchCallback",
             ));
         }
+        let stream = find_stream(stream)?;
+        let function = function(fn_)?;
+        if let Some(stream) = &stream {
+            report::check_not_served_by_program(stream)?;
+        }
+        let context = current_context()?;
+        let stream = resolve_found(stream)?;
         report::launch_host(&context, &stream, function, args)
     })
 }

@@ -4,13 +4,16 @@ use ascendcl_sys::{self as sys, AclApi, aclError, aclrtStream, aclrtStreamStatus
 
 use super::{call, fill, milliseconds, not_null};
 use crate::core::stream::Options;
-use crate::core::{current_context, lookup_stream, resolve_stream};
+use crate::core::{current_context, find_stream, lookup_any_stream, lookup_stream, process, resolve_stream};
 use crate::error::{SUCCESS, fail};
 
-/// Streams with these flags need hardware that no profile simulates.
-const SPECIAL: u32 =
-    sys::ACL_STREAM_PERSISTENT | sys::ACL_STREAM_CPU_SCHEDULE | sys::ACL_STREAM_DEVICE_USE_ONLY;
-const FLAGS: u32 = sys::ACL_STREAM_FAST_LAUNCH | sys::ACL_STREAM_FAST_SYNC | sys::ACL_STREAM_HUGE;
+/// Flags that mean something; the runtime ignores the others.
+const FLAGS: u32 = sys::ACL_STREAM_FAST_LAUNCH
+    | sys::ACL_STREAM_FAST_SYNC
+    | sys::ACL_STREAM_PERSISTENT
+    | sys::ACL_STREAM_HUGE
+    | sys::ACL_STREAM_CPU_SCHEDULE
+    | sys::ACL_STREAM_DEVICE_USE_ONLY;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateStream(stream: *mut aclrtStream) -> aclError {
@@ -32,23 +35,41 @@ unsafe extern "C" fn aclrtCreateStreamWithConfig(
 /// `stream` is NULL or a place to write to.
 unsafe fn create(stream: *mut aclrtStream, mut options: Options) -> Result<(), aclError> {
     not_null(stream, "stream")?;
-    let context = current_context()?;
-    let lowest = context.device().profile().lowest_priority;
+    let lowest = process::machine().settings().profile.lowest_priority;
     if lowest == 0 {
         // On this chip the same as without configuration.
         options = Options::default();
-    } else if options.flags & SPECIAL != 0 {
-        return Err(fail(
-            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-            format_args!("streams with flag {:#x} are not simulated", options.flags),
-        ));
     } else {
-        options = Options { priority: options.priority.min(lowest), flags: options.flags & FLAGS };
+        options = check(options, lowest)?;
     }
+    let context = current_context()?;
     let handle = context.create_stream(options)?;
     // SAFETY: not NULL, and the caller passes a place to write to.
     unsafe { stream.write(handle) };
     Ok(())
+}
+
+/// What is left of the options when the runtime has looked at them.
+fn check(options: Options, lowest: u32) -> Result<Options, aclError> {
+    let flags = options.flags & FLAGS;
+    if flags & sys::ACL_STREAM_HUGE != 0 && !process::machine().settings().profile.features.huge_streams {
+        return Err(fail(
+            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            "this chip has no streams with ACL_STREAM_HUGE",
+        ));
+    }
+    if flags & sys::ACL_STREAM_DEVICE_USE_ONLY != 0 && flags != sys::ACL_STREAM_DEVICE_USE_ONLY {
+        return Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            format_args!("ACL_STREAM_DEVICE_USE_ONLY stands alone, not in {flags:#x}"),
+        ));
+    }
+    Ok(Options { priority: clamp(options.priority, lowest), flags })
+}
+
+/// A priority is a signed number to the runtime.
+pub(super) fn clamp(priority: u32, lowest: u32) -> u32 {
+    if priority.cast_signed() < 0 { 0 } else { priority.min(lowest) }
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -77,10 +98,19 @@ unsafe extern "C" fn aclrtSynchronizeStream(stream: aclrtStream) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSynchronizeStreamWithTimeout(stream: aclrtStream, timeout: i32) -> aclError {
-    call!("aclrtSynchronizeStreamWithTimeout", || synchronize(stream, milliseconds(timeout)?))
+    call!("aclrtSynchronizeStreamWithTimeout", || {
+        if timeout == 0 {
+            // The runtime notices this one only after it has looked at the handle.
+            find_stream(stream)?;
+        }
+        synchronize(stream, milliseconds(timeout)?)
+    })
 }
 
 fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Result<(), aclError> {
+    if find_stream(stream)?.is_some_and(|stream| stream.is_unwatched()) {
+        return Ok(());
+    }
     match lookup_stream(stream)?.synchronize(timeout) {
         SUCCESS => Ok(()),
         code => Err(code),
@@ -91,7 +121,8 @@ fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Res
 unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStreamStatus) -> aclError {
     call!("aclrtStreamQuery", || {
         not_null(status, "status")?;
-        let complete = lookup_stream(stream)?.is_complete();
+        let unwatched = find_stream(stream)?.is_some_and(|stream| stream.is_unwatched());
+        let complete = unwatched || lookup_stream(stream)?.is_complete();
         let answer =
             if complete { sys::ACL_STREAM_STATUS_COMPLETE } else { sys::ACL_STREAM_STATUS_NOT_READY };
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -104,7 +135,7 @@ unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStr
 unsafe extern "C" fn aclrtStreamGetId(stream: aclrtStream, streamId: *mut i32) -> aclError {
     call!("aclrtStreamGetId", || {
         not_null(streamId, "streamId")?;
-        let id = lookup_stream(stream)?.id();
+        let id = lookup_any_stream(stream)?.id();
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { streamId.write(id) };
         Ok(())
@@ -136,26 +167,7 @@ unsafe extern "C" fn aclrtStreamGetFlags(stream: aclrtStream, flags: *mut u32) -
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetStreamFailureMode(stream: aclrtStream, mode: u64) -> aclError {
     call!("aclrtSetStreamFailureMode", || {
-        let stop = match mode {
-            _ if mode == u64::from(sys::ACL_CONTINUE_ON_FAILURE) => false,
-            _ if mode == u64::from(sys::ACL_STOP_ON_FAILURE) => true,
-            _ => {
-                return Err(fail(
-                    sys::ACL_ERROR_RT_PARAM_INVALID,
-                    format_args!(
-                        "failure mode {mode} is neither ACL_CONTINUE_ON_FAILURE nor ACL_STOP_ON_FAILURE"
-                    ),
-                ));
-            }
-        };
-        let resolved = resolve_stream(stream)?;
-        if resolved.is_default() && !resolved.device().profile().features.default_stream_failure_mode {
-            return Err(fail(
-                sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-                "this chip has no failure mode for default streams",
-            ));
-        }
-        resolved.set_failure_mode(stop)
+        super::stream_attribute::set_failure_mode(find_stream(stream)?, mode)
     })
 }
 

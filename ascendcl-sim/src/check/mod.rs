@@ -63,6 +63,14 @@ pub(crate) struct Mark {
     time: AtomicU64,
 }
 
+impl Mark {
+    /// The task that this thread runs, or the host, passes on what it knows.
+    pub(crate) fn post(&self) {
+        self.race.post();
+        self.time.fetch_max(clock::now_if_virtual(), Ordering::SeqCst);
+    }
+}
+
 /// What a stream had done when it asked for a callback.
 #[derive(Clone, Default)]
 pub(crate) struct Knowledge {

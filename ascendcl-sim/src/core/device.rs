@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use ascendcl_sys::{self as sys, aclError};
 
+use super::count_notify::COUNT_NOTIFIES;
 use super::event::EVENTS;
 use super::ids::IdPool;
+use super::notify::NOTIFIES;
 use super::stream::STREAMS;
 use super::{Context, context, observers, process};
 use crate::check::leak::{LiveKind, Registration, register};
@@ -22,6 +24,8 @@ pub(crate) struct Device {
     memory: Arc<DeviceMemory>,
     streams: IdPool,
     events: IdPool,
+    notifies: IdPool,
+    count_notifies: IdPool,
     /// Devices whose memory this one may use, one bit each.
     peers: AtomicU64,
     lost: AtomicBool,
@@ -48,6 +52,8 @@ impl Device {
             memory: DeviceMemory::new(id, settings.memory, settings.host_access),
             streams: IdPool::new(profile.streams),
             events: IdPool::new(profile.events),
+            notifies: IdPool::new(profile.notifies),
+            count_notifies: IdPool::new(profile.notifies),
             peers: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             life: Mutex::new(Life::default()),
@@ -77,6 +83,14 @@ impl Device {
 
     pub(crate) fn events(&self) -> &IdPool {
         &self.events
+    }
+
+    pub(crate) fn notifies(&self) -> &IdPool {
+        &self.notifies
+    }
+
+    pub(crate) fn count_notifies(&self) -> &IdPool {
+        &self.count_notifies
     }
 
     /// Whether the card can map this device's memory into another one.
@@ -173,8 +187,16 @@ impl Device {
         for (handle, _) in &events {
             EVENTS.remove(*handle);
         }
+        let notifies = NOTIFIES.select(|notify| notify.device().id() == self.id);
+        for (handle, _) in &notifies {
+            NOTIFIES.remove(*handle);
+        }
+        let counters = COUNT_NOTIFIES.select(|counter| counter.device().id() == self.id);
+        for (handle, _) in &counters {
+            COUNT_NOTIFIES.remove(*handle);
+        }
         let blocks = self.memory.release_all();
-        if blocks + events.len() > 0 {
+        if blocks + events.len() + notifies.len() + counters.len() > 0 {
             log::warn!(
                 "device {} was reset with {} events and {blocks} pieces of device memory alive: destroy and free them first",
                 self.id,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ascendcl_sys::{self as sys, aclError};
 
+use super::shared_event::SharedEvent;
 use super::stream::Stream;
 use super::wait::{Waitable, Waiter};
 use super::{Device, clock};
@@ -23,6 +24,9 @@ pub(crate) static EVENTS: Table<Event> = Table::new(Kind::Event);
 
 /// How long a record waits for a hardware event to become free before it gives up.
 const ID_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Flags of events that streams can wait for. The third is one that the runtime accepts and its headers do not name.
+const WAITED_FOR: u32 = sys::ACL_EVENT_SYNC | sys::ACL_EVENT_EXTERNAL | sys::ACL_EVENT_IPC | 0x4;
 
 /// How an event was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,8 @@ pub(crate) struct Event {
     state: Mutex<State>,
     done: Condvar,
     mark: Mark,
+    /// Of an event that processes share: then its records are counted there, and of the rest of this only the flags matter.
+    shared: Option<Arc<SharedEvent>>,
 }
 
 #[derive(Default)]
@@ -61,6 +67,8 @@ struct State {
     issued: u64,
     /// Records that are not done.
     pending: VecDeque<u64>,
+    /// Those of them that never will be, since their stream was aborted.
+    aborted: Vec<u64>,
     /// The record done with the highest number, and when its stream reached it.
     stamp: Option<(u64, u64)>,
     level: bool,
@@ -121,6 +129,23 @@ impl Event {
             state.id = Some(device.events().take().ok_or_else(|| out_of_ids(device))?);
             warn_if_few(device);
         }
+        let shared = if flags == sys::ACL_EVENT_IPC { Some(SharedEvent::create()?) } else { None };
+        Self::insert(device, mode, flags, state, shared)
+    }
+
+    /// Opens an event of another process.
+    pub(crate) fn open(device: &Arc<Device>, key: &str) -> Result<*mut core::ffi::c_void, aclError> {
+        let shared = SharedEvent::open(key)?;
+        Self::insert(device, Mode::Extended, sys::ACL_EVENT_IPC, State::default(), Some(shared))
+    }
+
+    fn insert(
+        device: &Arc<Device>,
+        mode: Mode,
+        flags: u32,
+        state: State,
+        shared: Option<Arc<SharedEvent>>,
+    ) -> Result<*mut core::ffi::c_void, aclError> {
         let event = Arc::new(Self {
             mode,
             flags,
@@ -128,9 +153,28 @@ impl Event {
             state: Mutex::new(state),
             done: Condvar::new(),
             mark: Mark::default(),
+            shared,
         });
         let registration = register(LiveKind::Event, format!("flag {flags:#x} on device {}", device.id()));
         EVENTS.insert(event, registration).ok_or_else(|| out_of_ids(device))
+    }
+
+    /// What other processes open it by, if it is one that processes share.
+    pub(crate) fn key(&self) -> Option<String> {
+        self.shared.as_ref().map(|shared| shared.key())
+    }
+
+    /// How it was made.
+    pub(crate) fn flags(&self) -> u32 {
+        self.flags
+    }
+
+    /// What a stream waits on for it.
+    pub(crate) fn waitable(self: &Arc<Self>) -> Arc<dyn Waitable> {
+        match &self.shared {
+            Some(shared) => Arc::clone(shared) as _,
+            None => Arc::clone(self) as _,
+        }
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -143,7 +187,7 @@ impl Event {
 
     /// What the streams knew that recorded it.
     pub(crate) fn mark(&self) -> &Mark {
-        &self.mark
+        self.shared.as_ref().map_or(&self.mark, |shared| shared.mark())
     }
 
     /// Whether streams wait for a level, not for a record.
@@ -153,7 +197,7 @@ impl Event {
 
     /// Whether streams can wait for it.
     pub(crate) fn can_wait(&self) -> bool {
-        self.mode == Mode::Plain || self.flags & (sys::ACL_EVENT_SYNC | sys::ACL_EVENT_EXTERNAL) != 0
+        self.mode == Mode::Plain || self.flags & WAITED_FOR != 0
     }
 
     fn has_time(&self) -> bool {
@@ -162,6 +206,9 @@ impl Event {
 
     /// Numbers a record that is about to be queued.
     pub(crate) fn issue_record(&self) -> Result<u64, aclError> {
+        if let Some(shared) = &self.shared {
+            return Ok(shared.issue());
+        }
         let mut state = self.state.lock();
         if state.id.is_none() {
             drop(state);
@@ -190,7 +237,23 @@ impl Event {
         self.finish(number, None);
     }
 
+    /// The record will never be reached: its stream was aborted. Streams that wait for it go on waiting, as on a card, until they are
+    /// aborted too; the host does not.
+    pub(crate) fn abort(&self, number: u64) {
+        if let Some(shared) = &self.shared {
+            // Other processes have no way to abort what they do not know of.
+            return shared.complete(number);
+        }
+        let mut state = self.state.lock();
+        state.aborted.push(number);
+        drop(state);
+        self.done.notify_all();
+    }
+
     fn finish(&self, number: u64, time: Option<u64>) {
+        if let Some(shared) = &self.shared {
+            return shared.complete(number);
+        }
         let mut state = self.state.lock();
         if let Some(at) = state.pending.iter().position(|&pending| pending == number) {
             state.pending.remove(at);
@@ -214,6 +277,10 @@ impl Event {
 
     /// What a wait submitted now waits for; `None` if there is nothing to wait for.
     pub(crate) fn capture(&self) -> Result<Option<Until>, aclError> {
+        if let Some(shared) = &self.shared {
+            let latest = shared.latest();
+            return Ok((!shared.is_done(latest)).then_some(Until::Record(latest)));
+        }
         let mut state = self.state.lock();
         let until = if self.is_level() {
             Until::Level
@@ -222,7 +289,7 @@ impl Event {
             if state.latest_done() && !clock::is_virtual() {
                 drop(state);
                 // The order is there already: whatever is queued from now on comes after the record.
-                check::host_learns(&self.mark);
+                check::host_learns(self.mark());
                 return Ok(None);
             }
             Until::Record(state.issued)
@@ -248,11 +315,15 @@ impl Event {
 
     /// Whether it was ever recorded, and whether the latest record is done.
     pub(crate) fn status(&self) -> (bool, bool) {
+        if let Some(shared) = &self.shared {
+            let latest = shared.latest();
+            return (latest > 0, shared.is_done(latest));
+        }
         let state = self.state.lock();
         let status = (state.issued > 0, state.latest_done());
         drop(state);
         if status.1 {
-            check::host_learns(&self.mark);
+            check::host_learns(self.mark());
         }
         status
     }
@@ -265,11 +336,17 @@ impl Event {
     /// Blocks until the latest record is done; 507047 after `timeout`.
     pub(crate) fn synchronize(&self, timeout: Option<Duration>) -> Result<(), aclError> {
         let deadline = clock::deadline(timeout);
-        let state = self.state.lock();
-        let number = state.issued;
-        let (state, expired) =
-            self.done.wait_for_device(&self.state, state, deadline, |state| state.pending.contains(&number));
-        drop(state);
+        let (expired, aborted) = match &self.shared {
+            Some(shared) => (shared.wait(shared.latest(), deadline), false),
+            None => {
+                let state = self.state.lock();
+                let number = state.issued;
+                let (state, expired) = self.done.wait_for_device(&self.state, state, deadline, |state| {
+                    state.pending.contains(&number) && !state.aborted.contains(&number)
+                });
+                (expired, state.aborted.contains(&number))
+            }
+        };
         if expired {
             return Err(fail(
                 sys::ACL_ERROR_RT_EVENT_SYNC_TIMEOUT,
@@ -277,7 +354,13 @@ impl Event {
             ));
         }
         self.device.check_present()?;
-        check::host_learns(&self.mark);
+        if aborted {
+            return Err(fail(
+                sys::ACL_ERROR_RT_STREAM_ABORT,
+                "the stream that the event was recorded on was aborted before it got there",
+            ));
+        }
+        check::host_learns(self.mark());
         Ok(())
     }
 

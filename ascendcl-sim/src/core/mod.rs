@@ -19,6 +19,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod context;
+pub(crate) mod count_notify;
 pub(crate) mod device;
 pub(crate) mod dump_config;
 pub(crate) mod event;
@@ -29,18 +30,24 @@ pub(crate) mod init_callbacks;
 pub(crate) mod init_config;
 pub(crate) mod json;
 pub(crate) mod lifecycle;
+pub(crate) mod notify;
 pub(crate) mod observers;
 pub(crate) mod options;
+mod poll;
 pub(crate) mod process;
 pub(crate) mod reentrant;
 pub(crate) mod report;
 pub(crate) mod seeded;
+mod shared_event;
 pub(crate) mod stream;
 pub(crate) mod task;
 pub(crate) mod timer;
+pub(crate) mod value;
 pub(crate) mod wait;
 
 pub(crate) use context::{Context, current_context};
 pub(crate) use device::Device;
 pub(crate) use event::Event;
-pub(crate) use stream::{Named, Stream, lookup_stream, resolve_stream};
+pub(crate) use stream::{
+    Named, Stream, find_stream, lookup_any_stream, lookup_stream, resolve_found, resolve_stream,
+};

@@ -111,3 +111,12 @@ pub(crate) fn device(id: i32) -> Result<Arc<Device>, aclError> {
         fail(sys::ACL_ERROR_RT_INVALID_DEVICEID, text)
     })
 }
+
+/// The physical number of a device of this process: what other processes know it by.
+pub(crate) fn physical(device: i32) -> usize {
+    let logical = usize::try_from(device).unwrap_or_default();
+    match &machine().settings.visible {
+        Ok(visible) => visible.get(logical).copied().unwrap_or(logical),
+        Err(_) => logical,
+    }
+}

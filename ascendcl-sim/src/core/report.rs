@@ -326,6 +326,29 @@ pub(crate) fn launch(
     stream.push(Task::Callback(Launch { group, call: Call { function, data }, blocking }))
 }
 
+/// 107011 if callbacks of the stream are the runtime's.
+pub(crate) fn check_not_served_by_runtime(stream: &Stream) -> Result<(), aclError> {
+    match stream.subscription() {
+        Subscription::HostFunc => Err(served_by_runtime(stream)),
+        _ => Ok(()),
+    }
+}
+
+/// 107011 if a thread of the program serves the stream.
+pub(crate) fn check_not_served_by_program(stream: &Stream) -> Result<(), aclError> {
+    match stream.subscription() {
+        Subscription::Thread(_) => Err(served_by_program(stream)),
+        _ => Ok(()),
+    }
+}
+
+fn served_by_program(stream: &Stream) -> aclError {
+    fail(
+        sys::ACL_ERROR_RT_STREAM_SUBSCRIBE,
+        format_args!("a thread of the program serves the callbacks of stream {}", stream.id()),
+    )
+}
+
 /// `aclrtLaunchHostFunc` after its checks.
 pub(crate) fn launch_host(
     context: &Context,
@@ -341,10 +364,7 @@ pub(crate) fn launch_host(
         free
     });
     if !free {
-        return Err(fail(
-            sys::ACL_ERROR_RT_STREAM_SUBSCRIBE,
-            format_args!("a thread of the program serves the callbacks of stream {}", stream.id()),
-        ));
+        return Err(served_by_program(stream));
     }
     let group = Arc::clone(context.host_functions());
     stream.push(Task::Callback(Launch { group, call: Call { function, data }, blocking: true }))

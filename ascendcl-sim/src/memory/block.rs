@@ -7,7 +7,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::range::Backing;
 use super::space::Space;
-use crate::check::{Access, CallSite, Misuse, Place, Shadow, misuse, remember_place};
+use crate::check::{Access, CallSite, Mark, Misuse, Place, Shadow, misuse, remember_place};
 use crate::error::fail;
 use crate::lock::Mutex;
 
@@ -29,6 +29,8 @@ pub(crate) struct Block {
     life: Mutex<Life>,
     poison: Poison,
     shadow: Shadow,
+    /// What those know who wrote values that streams wait for.
+    values: Mark,
 }
 
 #[derive(Default)]
@@ -60,6 +62,7 @@ impl Block {
             page,
             life: Mutex::new(Life::default()),
             shadow: Shadow::default(),
+            values: Mark::default(),
             poison: Poison {
                 complete: AtomicBool::new(pieces == 0),
                 pieces: Mutex::new(vec![false; pieces]),
@@ -197,6 +200,14 @@ impl Backing for Block {
         self.touch(start, len);
         self.shadow.note(access, start, len, || self.place());
         Ok(())
+    }
+
+    fn is_live(&self) -> bool {
+        !self.life.lock().freed
+    }
+
+    fn values(&self) -> &Mark {
+        &self.values
     }
 
     fn end(&self) {

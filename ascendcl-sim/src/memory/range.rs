@@ -1,12 +1,13 @@
 //! Checked parts of memory with device addresses, and access to their bytes.
 
 use core::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ascendcl_sys::{self as sys, aclError};
 
 use super::region;
-use crate::check::{Access, Misuse, misuse};
+use crate::check::{Access, Mark, Misuse, misuse};
+use crate::core::value;
 use crate::error::fail;
 
 /// Live memory with a device address: one allocation, one mapped range.
@@ -34,6 +35,17 @@ pub(crate) trait Backing: Send + Sync {
 
     /// Access ends.
     fn end(&self);
+
+    /// Whether it has not ended.
+    fn is_live(&self) -> bool {
+        true
+    }
+
+    /// What those know who wrote here: streams that wait for a value learn it.
+    fn values(&self) -> &Mark {
+        static ANY: LazyLock<Mark> = LazyLock::new(Mark::default);
+        &ANY
+    }
 
     /// Where the simulator reads and writes the byte at `start`. Good between [`begin`](Self::begin) and [`end`](Self::end).
     fn bytes(&self, start: usize) -> *mut u8;
@@ -77,13 +89,24 @@ impl DeviceRange {
     /// 507013.
     pub(crate) fn open(&self, access: Access) -> Result<DeviceBytes, aclError> {
         self.backing.begin(access, self.start, self.len)?;
-        Ok(DeviceBytes { range: self.clone() })
+        Ok(DeviceBytes { range: self.clone(), writes: access.writes() })
+    }
+
+    /// Whether the memory has not ended.
+    pub(crate) fn is_live(&self) -> bool {
+        self.backing.is_live()
+    }
+
+    /// What those know who wrote here.
+    pub(crate) fn values(&self) -> &Mark {
+        self.backing.values()
     }
 }
 
 /// Access to device bytes. While it lives they are not poisoned and not given to anybody else.
 pub(crate) struct DeviceBytes {
     range: DeviceRange,
+    writes: bool,
 }
 
 impl DeviceBytes {
@@ -122,7 +145,13 @@ impl DeviceBytes {
 
 impl Drop for DeviceBytes {
     fn drop(&mut self) {
+        if self.writes {
+            self.range.values().post();
+        }
         self.range.backing.end();
+        if self.writes {
+            value::written();
+        }
     }
 }
 

@@ -93,6 +93,10 @@ pub(crate) struct Features {
     pub(crate) cross_device_wait: bool,
     /// `aclrtSetStreamFailureMode` of the default stream.
     pub(crate) default_stream_failure_mode: bool,
+    /// Streams with `ACL_STREAM_HUGE`.
+    pub(crate) huge_streams: bool,
+    /// Streams that check for overflow and carry a tag; where they do not, setting these is accepted and does nothing.
+    pub(crate) stream_overflow_check: bool,
 }
 
 impl Profile {
@@ -123,6 +127,8 @@ impl Profile {
                 host_registration: false,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
+                huge_streams: true,
+                stream_overflow_check: false,
             },
             costs: Costs { call: 1_000, task: 8_000, link: 3_000, memory: 20_000 },
             chip: Chip::ASCEND310,
@@ -154,6 +160,8 @@ impl Profile {
                 host_registration: false,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
+                huge_streams: false,
+                stream_overflow_check: false,
             },
             costs: Costs { call: 1_000, task: 5_000, link: 12_000, memory: 60_000 },
             chip: Chip::ASCEND310P,
@@ -184,6 +192,8 @@ impl Profile {
                 host_registration: true,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
+                huge_streams: true,
+                stream_overflow_check: true,
             },
             costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 800_000 },
             chip: Chip::ASCEND910B,
@@ -214,6 +224,8 @@ impl Profile {
                 host_registration: true,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
+                huge_streams: true,
+                stream_overflow_check: true,
             },
             costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 400_000 },
             chip: Chip::FULL,

@@ -5,6 +5,8 @@
 pub(crate) struct Access {
     writes: bool,
     rows: Option<Rows>,
+    /// It is made to be raced for.
+    free: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +17,19 @@ struct Rows {
 }
 
 impl Access {
-    pub(crate) const READ: Self = Self { writes: false, rows: None };
+    pub(crate) const READ: Self = Self { writes: false, rows: None, free: false };
     /// Also for what is read and written.
-    pub(crate) const WRITE: Self = Self { writes: true, rows: None };
+    pub(crate) const WRITE: Self = Self { writes: true, rows: None, free: false };
+
+    /// Reading a value that others write while this one waits for it.
+    pub(crate) const AWAIT: Self = Self { writes: false, rows: None, free: true };
+    /// Writing a value that others may wait for.
+    pub(crate) const SIGNAL: Self = Self { writes: true, rows: None, free: true };
+
+    /// Whether it needs no order with others.
+    pub(crate) fn is_free(self) -> bool {
+        self.free
+    }
 
     /// The same of `count` rows only, which begin `pitch` bytes apart.
     pub(crate) fn rows(self, width: usize, pitch: usize, count: usize) -> Self {

@@ -151,6 +151,20 @@ impl Trail {
 }
 
 impl Mark {
+    /// The task that this thread runs, or the host, passes on what it knows.
+    pub(crate) fn post(&self) {
+        if !is_on() {
+            return;
+        }
+        match TASK.with_borrow(|task| task.as_ref().map(|(trail, _)| Arc::clone(trail))) {
+            Some(trail) => trail.post(self),
+            None => {
+                let host = Arc::clone(&HOST.lock());
+                self.0.lock().join(&host);
+            }
+        }
+    }
+
     /// The host has seen that the point was reached.
     pub(crate) fn seen(&self) {
         if is_on() {
@@ -209,7 +223,7 @@ impl Who {
 impl Shadow {
     /// Notes an access of the task that this thread runs, or of the host.
     pub(crate) fn note(&self, access: Access, start: usize, len: usize, place: impl FnOnce() -> Place) {
-        if is_on() {
+        if is_on() && !access.is_free() {
             self.note_watched(access, start, len, place);
         }
     }

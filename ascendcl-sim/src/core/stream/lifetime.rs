@@ -11,6 +11,7 @@ use ascendcl_sys::{self as sys, aclError};
 use super::super::context::Shared;
 use super::super::task::{Queued, Task};
 use super::super::{Device, report};
+use super::attributes::Attributes;
 use super::{Options, Run, STREAMS, State, Stream, Subscription};
 use crate::check::Trail;
 use crate::check::leak::{LiveKind, register};
@@ -41,6 +42,7 @@ impl Stream {
             device: Arc::clone(device),
             shared: Arc::clone(shared),
             is_default,
+            attributes: Attributes::new(options),
             trail: Trail::new(id as i32),
             time: AtomicU64::new(0),
             state: Mutex::new(State {
@@ -56,9 +58,13 @@ impl Stream {
                 completed: 0,
                 wake_at: u64::MAX,
                 failure: None,
-                mode_set: false,
+                stops_on_failure: false,
                 closed: false,
                 skip_callbacks: false,
+                stopped: false,
+                aborting: 0,
+                aborts: 0,
+                held: Vec::new(),
                 subscription: Subscription::None,
             }),
             changed: Condvar::new(),
@@ -75,7 +81,7 @@ impl Stream {
     }
 
     /// Takes no more tasks, waits for those it has, and ends. The caller has taken the handle out of the table.
-    pub(in crate::core) fn destroy(&self) {
+    pub(in crate::core) fn destroy(self: &Arc<Self>) {
         self.close();
         self.wait_for_rest(None);
         self.end();
@@ -119,6 +125,12 @@ impl Stream {
 
     /// Throws away what is queued and what is parked. A running task goes on to its end.
     pub(in crate::core) fn discard(self: &Arc<Self>) {
+        // In order, and with no lock held: a record wakes other streams, and work may drop anything.
+        self.take_all().into_iter().for_each(Task::abandon);
+    }
+
+    /// Takes what is queued and what is parked out of the stream, in order.
+    pub(super) fn take_all(self: &Arc<Self>) -> Vec<Task> {
         let (tasks, parked) = {
             let mut state = self.state.lock();
             let tasks = std::mem::take(&mut state.queue);
@@ -136,8 +148,7 @@ impl Stream {
             let ticket = self.state.lock().ticket;
             on.delist(self, ticket);
         }
-        // In order, and with no lock held: a record wakes other streams, and work may drop anything.
-        parked.into_iter().chain(tasks).for_each(|queued| queued.task.abandon());
+        parked.into_iter().chain(tasks).map(|queued| queued.task).collect()
     }
 
     fn skip_callbacks(self: &Arc<Self>) {
@@ -151,8 +162,15 @@ impl Stream {
         }
     }
 
-    fn close(&self) {
-        self.state.lock().closed = true;
+    fn close(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let stopped = state.stopped;
+        drop(state);
+        if stopped {
+            // What is in its queue would stay there for ever.
+            self.discard();
+        }
         // Threads that wait for room in the queue give up.
         self.changed.notify_all();
     }
@@ -165,6 +183,7 @@ impl Stream {
     }
 
     fn end(&self) {
+        self.clear_held();
         report::forget(self);
         self.trail.close();
         self.device.streams().give(self.id as u32);

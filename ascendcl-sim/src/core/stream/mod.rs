@@ -7,6 +7,8 @@
 //! Signals carry the ticket of the wait they are for. A ticket is drawn before the stream becomes findable for the signaller, and a
 //! signal that arrives before the stream has parked is kept, so none is lost; one that comes late has an old ticket and is ignored.
 
+mod abort;
+mod attributes;
 mod lifetime;
 mod turn;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use ascendcl_sys::{self as sys, aclError, aclrtStream};
 
+use self::attributes::Attributes;
 use super::context::{Context, Shared, current_context};
 use super::report::{self, Group};
 use super::task::{Queued, Task, Work};
@@ -73,6 +76,7 @@ pub(crate) struct Stream {
     device: Arc<Device>,
     shared: Arc<Shared>,
     is_default: bool,
+    attributes: Attributes,
     trail: Arc<Trail>,
     /// Its virtual time.
     time: AtomicU64,
@@ -98,11 +102,19 @@ struct State {
     /// Waiting threads want to know when `completed` reaches this.
     wake_at: u64,
     failure: Option<Failure>,
-    mode_set: bool,
+    stops_on_failure: bool,
     /// No more tasks are taken.
     closed: bool,
     /// Callbacks are thrown away: the stream is being torn down and nobody need serve it.
     skip_callbacks: bool,
+    /// `aclrtStreamStop`: the queue stays as it is.
+    stopped: bool,
+    /// Threads that abort the stream right now.
+    aborting: usize,
+    /// How often it was aborted.
+    aborts: u64,
+    /// Tasks that run only as part of a model.
+    held: Vec<Queued>,
     subscription: Subscription,
 }
 
@@ -155,6 +167,15 @@ impl Stream {
 
     /// Queues a task. Blocks while the queue is full.
     pub(crate) fn push(self: &Arc<Self>, task: Task) -> Result<(), aclError> {
+        if self.is_device_only() {
+            return Err(fail(
+                sys::ACL_ERROR_RT_INTERNAL_ERROR,
+                format_args!(
+                    "stream {} was made with ACL_STREAM_DEVICE_USE_ONLY: the host cannot use it",
+                    self.id
+                ),
+            ));
+        }
         let slots = task.slots();
         let fault = fault::of_task();
         if fault == Some(TaskFault::Stop) {
@@ -166,7 +187,8 @@ impl Stream {
             let (mut state, _) =
                 self.changed.wait_for_device(&self.state, self.state.lock(), None, |state| {
                     let full = state.slots > 0 && state.slots + slots > depth;
-                    let blocked = full && !state.closed && self.shared.stopped().is_none();
+                    let given_up = state.closed || state.aborting > 0 || self.shared.stopped().is_some();
+                    let blocked = full && !given_up;
                     if blocked {
                         state.wake_at = state.wake_at.min(state.completed + 1);
                     }
@@ -189,10 +211,21 @@ impl Stream {
                     format_args!("stream {} is being destroyed", self.id),
                 ));
             }
+            if state.aborting > 0 {
+                drop(state);
+                return Err(fail(
+                    sys::ACL_ERROR_RT_STREAM_ABORT,
+                    format_args!("stream {} is being aborted", self.id),
+                ));
+            }
+            if self.holds_tasks() {
+                state.held.extend(task.take());
+                return Ok(());
+            }
             state.queue.extend(task.take());
             state.slots += slots;
             state.submitted += 1;
-            let idle = state.run == Run::Idle;
+            let idle = state.run == Run::Idle && !state.stopped;
             if idle {
                 state.run = Run::Ready;
             }
@@ -217,9 +250,9 @@ impl Stream {
             );
         }
         let state = self.state.lock();
-        let target = state.submitted;
+        let (target, aborts) = (state.submitted, state.aborts);
         let (mut state, expired) = self.changed.wait_for_device(&self.state, state, deadline, |state| {
-            let pending = state.completed < target;
+            let pending = state.completed < target && state.aborts == aborts;
             if pending {
                 state.wake_at = state.wake_at.min(target);
             }
@@ -230,6 +263,13 @@ impl Stream {
             return fail(
                 sys::ACL_ERROR_RT_STREAM_SYNC_TIMEOUT,
                 format_args!("stream {} was not done within {:?}", self.id, timeout.unwrap_or_default()),
+            );
+        }
+        if state.aborts != aborts {
+            drop(state);
+            return fail(
+                sys::ACL_ERROR_RT_STREAM_ABORT,
+                format_args!("stream {} was aborted while it was waited for", self.id),
             );
         }
         let failure = state.failure.take();
@@ -260,18 +300,33 @@ impl Stream {
         self.state.lock().closed
     }
 
-    /// `aclrtSetStreamFailureMode`, which a stream accepts once and which holds for its whole context.
+    /// Whether the program asked for a stop after a failure.
+    pub(crate) fn stops_on_failure(&self) -> bool {
+        self.state.lock().stops_on_failure
+    }
+
+    /// `aclrtSetStreamFailureMode`: once set to stop, which holds for the whole context, a stream stays so.
     pub(crate) fn set_failure_mode(&self, stop: bool) -> Result<(), aclError> {
-        if std::mem::replace(&mut self.state.lock().mode_set, true) {
+        let mut state = self.state.lock();
+        if state.stops_on_failure && !stop {
+            drop(state);
             return Err(fail(
-                sys::ACL_ERROR_RT_PARAM_INVALID,
-                format_args!("the failure mode of stream {} was set before", self.id),
+                sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+                format_args!("stream {} stops on failure, and that cannot be taken back", self.id),
             ));
         }
+        state.stops_on_failure = stop;
+        drop(state);
         if stop {
             self.shared.stop_on_failure();
         }
         Ok(())
+    }
+
+    /// `aclrtPersistentTaskClean`.
+    pub(crate) fn clear_held(&self) {
+        let held = std::mem::take(&mut self.state.lock().held);
+        held.into_iter().for_each(|queued| queued.task.abandon());
     }
 
     pub(super) fn subscription(&self) -> Subscription {
@@ -285,23 +340,32 @@ impl Stream {
 }
 
 /// The stream behind a handle; NULL is the default stream of the current context. For calls that accept streams of any context.
+/// The handle is looked at before the context, as the runtime does.
 pub(crate) fn lookup_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError> {
+    let stream = find_stream(handle)?;
     let context = current_context()?;
     context.device().check_present()?;
-    if handle.is_null() {
-        return Ok(Arc::clone(context.default_stream()));
+    Ok(stream.unwrap_or_else(|| Arc::clone(context.default_stream())))
+}
+
+/// [`lookup_stream`] for calls that need no context if they are given a stream.
+pub(crate) fn lookup_any_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError> {
+    match find_stream(handle)? {
+        Some(stream) => Ok(stream),
+        None => Ok(Arc::clone(current_context()?.default_stream())),
     }
-    find(handle)
 }
 
 /// The stream behind a handle, which must be one of the current context; NULL is its default stream.
 pub(crate) fn resolve_stream(handle: aclrtStream) -> Result<Arc<Stream>, aclError> {
+    resolve_found(find_stream(handle)?)
+}
+
+/// The second half of [`resolve_stream`], for calls that check something else between the handle and the context.
+pub(crate) fn resolve_found(stream: Option<Arc<Stream>>) -> Result<Arc<Stream>, aclError> {
     let context = current_context()?;
     context.device().check_present()?;
-    if handle.is_null() {
-        return Ok(Arc::clone(context.default_stream()));
-    }
-    let stream = find(handle)?;
+    let Some(stream) = stream else { return Ok(Arc::clone(context.default_stream())) };
     if !Arc::ptr_eq(stream.shared(), context.shared()) {
         return Err(foreign(&stream));
     }
@@ -314,7 +378,7 @@ pub(crate) struct Named(Option<Arc<Stream>>);
 impl Named {
     /// 107017 unless the handle is NULL or a live stream.
     pub(crate) fn new(handle: aclrtStream) -> Result<Self, aclError> {
-        if handle.is_null() { Ok(Self(None)) } else { find(handle).map(|stream| Self(Some(stream))) }
+        find_stream(handle).map(Self)
     }
 
     /// The stream, of whatever context; the default stream of `context` for NULL.
@@ -336,8 +400,12 @@ fn foreign(stream: &Stream) -> aclError {
     )
 }
 
-fn find(handle: *const c_void) -> Result<Arc<Stream>, aclError> {
-    STREAMS.get(handle).ok_or_else(|| {
+/// The stream behind a handle; `None` for NULL.
+pub(crate) fn find_stream(handle: *const c_void) -> Result<Option<Arc<Stream>>, aclError> {
+    if handle.is_null() {
+        return Ok(None);
+    }
+    STREAMS.get(handle).map(Some).ok_or_else(|| {
         fail(
             sys::ACL_ERROR_RT_INVALID_HANDLE,
             format_args!("the stream {handle:p} {}", STREAMS.describe(handle)),

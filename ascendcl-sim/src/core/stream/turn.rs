@@ -71,7 +71,7 @@ impl Stream {
     }
 
     fn next(&self, state: &mut State, exhausted: bool) -> Step {
-        if state.queue.is_empty() {
+        if state.queue.is_empty() || state.stopped {
             state.run = Run::Idle;
             self.changed.notify_all();
             Step::End
