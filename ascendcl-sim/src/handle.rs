@@ -95,6 +95,8 @@ pub(crate) enum Kind {
     Stamp,
     /// `aclrtBinary`
     BinaryDescription,
+    /// `aclmdlRICondHandle`
+    Condition,
 }
 
 /// Top byte of each token. With bit 63 set and bits 62.. mixed it is no canonical address on x86-64, and none on aarch64 either,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ascendcl_sys::{self as sys, AclApi, aclError, aclrtMemcpyKind, aclrtStream};
 
 use super::{call, fill, invalid, not_null};
+use crate::core::instance::check_unsafe;
 use crate::core::task::Task;
 use crate::core::{Named, Stream, current_context};
 use crate::error::{SUCCESS, fail};
@@ -35,6 +36,7 @@ unsafe extern "C" fn aclrtMemcpy(
             return Ok(());
         }
         let context = current_context()?;
+        check_unsafe(&context)?;
         // SAFETY: the caller passes memory as large as it says.
         unsafe { memory::copy_blocking(context.device(), ends, Shape::row(count)) }
     })
@@ -115,6 +117,7 @@ unsafe fn copy_async(
 /// # Safety
 /// `ends` are as large as `shape` says.
 unsafe fn copy_pageable(stream: &Stream, ends: Ends, shape: Shape) -> Result<(), aclError> {
+    check_blocking(stream)?;
     // The stream's own error, if it has one, comes first and nothing is copied.
     match stream.synchronize(None) {
         SUCCESS => {}
@@ -149,6 +152,7 @@ unsafe extern "C" fn aclrtMemcpy2d(
         let context = current_context()?;
         let (direction, _) = ends.resolve(kind)?;
         check_2d_direction(direction, &[Direction::HostToDevice, Direction::DeviceToHost])?;
+        check_unsafe(&context)?;
         // SAFETY: the caller passes memory as large as it says.
         unsafe { memory::copy_blocking(context.device(), ends, shape) }
     })
@@ -191,6 +195,23 @@ unsafe extern "C" fn aclrtMemcpy2dAsync(
         let stream = stream.of(&context)?;
         stream.push(Task::Copy(Transfer::plan(stream.device(), ends, shape)?))
     })
+}
+
+/// A copy that was to be asynchronous and is not: 107000 on a capturing stream, 107041 next to one that forbids it.
+fn check_blocking(stream: &Stream) -> Result<(), aclError> {
+    if stream.intake().capturing().is_some() {
+        return Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            "a copy from or to plain host memory cannot be captured: use memory of aclrtMallocHost",
+        ));
+    }
+    let forbidden = |_| {
+        fail(
+            sys::ACL_ERROR_RT_CAPTURE_MODE_BLOCK_ASYNC,
+            "a copy from or to plain host memory blocks, which a capture under way forbids",
+        )
+    };
+    check_unsafe(&*current_context()?).map_err(forbidden)
 }
 
 fn check(dst: *mut c_void, src: *const c_void, kind: aclrtMemcpyKind) -> Result<Ends, aclError> {

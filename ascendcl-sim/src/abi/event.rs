@@ -12,7 +12,7 @@ use ascendcl_sys::{
 use super::{call, fill, milliseconds, not_null};
 use crate::core::event::{EVENTS, Event, Mode};
 use crate::core::task::Task;
-use crate::core::{current_context, find_stream, process, resolve_found};
+use crate::core::{current_context, find_stream, instance, process, resolve_found};
 use crate::error::fail;
 
 /// Flags that go together. The runtime accepts one more than its headers name.
@@ -138,6 +138,9 @@ unsafe extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) ->
                 ),
             ));
         }
+        if instance::record_event(&stream, &event, false)? {
+            return Ok(());
+        }
         let number = event.issue_record()?;
         stream.push(Task::Record { event: Arc::clone(&event), number }).inspect_err(|_| event.abandon(number))
     })
@@ -162,6 +165,9 @@ unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> 
         let stream = resolve_found(stream)?;
         if event.mode() == Mode::Plain {
             log::warn!("aclrtResetEvent of an event made by aclrtCreateEvent is undefined; nothing is reset");
+        }
+        if instance::reset_event(&stream, &event)? {
+            return Ok(());
         }
         stream.push(Task::Reset { event })
     })
@@ -211,9 +217,12 @@ fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<
         );
         return Ok(());
     }
-    let Some(until) = event.capture()? else { return Ok(()) };
     let seconds = seconds.unwrap_or_else(|| stream.device().wait_seconds().load(Ordering::Relaxed));
     let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+    if instance::wait_event(&stream, &event, timeout, false)? {
+        return Ok(());
+    }
+    let Some(until) = event.capture()? else { return Ok(()) };
     stream
         .push(Task::Wait { on: event.waitable(), key: until.key(), timeout })
         .inspect_err(|_| event.wait_over())
@@ -237,6 +246,7 @@ unsafe extern "C" fn aclrtQueryEvent(event: aclrtEvent, status: *mut aclrtEventS
             return Err(unsupported("aclrtQueryEvent does not know events of aclrtCreateEventExWithFlag"));
         }
         observable(&event)?;
+        event.check_not_captured()?;
         // Complete if it was never recorded, unlike in the newer function.
         let (_, done) = event.status();
         let answer = if done { sys::ACL_EVENT_STATUS_COMPLETE } else { sys::ACL_EVENT_STATUS_NOT_READY };
@@ -256,6 +266,7 @@ unsafe extern "C" fn aclrtQueryEventStatus(
         not_null(status, "status")?;
         let event = find(event)?;
         observable(&event)?;
+        event.check_not_captured()?;
         let (recorded, done) = event.status();
         let complete = done && (recorded || event.mode() == Mode::Extended);
         let answer = if complete {
@@ -284,6 +295,7 @@ unsafe extern "C" fn aclrtQueryEventWaitStatus(
             ));
         }
         observable(&event)?;
+        event.check_not_captured()?;
         let answer = if event.waits_passed() {
             sys::ACL_EVENT_WAIT_STATUS_COMPLETE
         } else {
@@ -321,6 +333,7 @@ unsafe extern "C" fn aclrtSynchronizeEventWithTimeout(event: aclrtEvent, timeout
 fn synchronize(event: aclrtEvent, timeout: Option<Duration>) -> Result<(), aclError> {
     let event = find(event)?;
     observable(&event)?;
+    event.check_not_captured()?;
     event.synchronize(timeout)
 }
 
@@ -335,6 +348,8 @@ unsafe extern "C" fn aclrtEventElapsedTime(
         not_null(startEvent, "startEvent")?;
         not_null(endEvent, "endEvent")?;
         let (start, end) = (find(startEvent)?, find(endEvent)?);
+        start.check_not_captured()?;
+        end.check_not_captured()?;
         timed(&start)?;
         timed(&end)?;
         let (start, end) = (start.time()?, end.time()?);
@@ -352,6 +367,7 @@ unsafe extern "C" fn aclrtEventGetTimestamp(event: aclrtEvent, timestamp: *mut u
         not_null(event, "event")?;
         let event = find(event)?;
         timed(&event)?;
+        event.check_not_captured()?;
         let time = event.time()?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { timestamp.write(time / 1000) };

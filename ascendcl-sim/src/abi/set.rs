@@ -8,6 +8,7 @@ use ascendcl_sys::{AclApi, aclError, aclrtStream};
 use super::copy::check_capacity;
 use super::{call, fill, invalid, not_null};
 use crate::check::Access;
+use crate::core::instance::check_unsafe;
 use crate::core::task::Task;
 use crate::core::{Named, current_context};
 use crate::memory::{self, Location, Place};
@@ -21,6 +22,7 @@ unsafe extern "C" fn aclrtMemset(devPtr: *mut c_void, maxCount: usize, value: i3
         not_null(devPtr, "devPtr")?;
         let context = current_context()?;
         check_capacity(maxCount, count)?;
+        check_unsafe(&context)?;
         if memory::classify(devPtr) == Location::Unregistered {
             // SAFETY: the caller passes memory as large as it says.
             unsafe { fill_host(devPtr, value, count) }
@@ -75,6 +77,7 @@ unsafe extern "C" fn aclrtMemsetD32(ptr: *mut c_void, memSize: usize, value: u32
     call!("aclrtMemsetD32", || {
         let Some(len) = check_words(ptr, memSize, N)? else { return Ok(()) };
         let context = current_context()?;
+        check_unsafe(&context)?;
         fill_words(&memory::fill_target(context.device(), ptr, len)?, value)
     })
 }

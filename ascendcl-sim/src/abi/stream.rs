@@ -85,6 +85,7 @@ unsafe extern "C" fn aclrtDestroyStreamForce(stream: aclrtStream) -> aclError {
 fn destroy(handle: aclrtStream, force: bool) -> Result<(), aclError> {
     not_null(handle, "stream")?;
     let stream = resolve_stream(handle)?;
+    stream.check_not_capturing()?;
     if stream.is_default() {
         return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "a default stream ends with its context"));
     }
@@ -111,7 +112,9 @@ fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Res
     if find_stream(stream)?.is_some_and(|stream| stream.is_unwatched()) {
         return Ok(());
     }
-    match lookup_stream(stream)?.synchronize(timeout) {
+    let stream = lookup_stream(stream)?;
+    stream.check_not_capturing()?;
+    match stream.synchronize(timeout) {
         SUCCESS => Ok(()),
         code => Err(code),
     }
@@ -122,7 +125,11 @@ unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStr
     call!("aclrtStreamQuery", || {
         not_null(status, "status")?;
         let unwatched = find_stream(stream)?.is_some_and(|stream| stream.is_unwatched());
-        let complete = unwatched || lookup_stream(stream)?.is_complete();
+        let complete = unwatched || {
+            let stream = lookup_stream(stream)?;
+            stream.check_not_capturing()?;
+            stream.is_complete()
+        };
         let answer =
             if complete { sys::ACL_STREAM_STATUS_COMPLETE } else { sys::ACL_STREAM_STATUS_NOT_READY };
         // SAFETY: not NULL, and the caller passes a place to write to.

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use ascendcl_sys::{self as sys, aclError};
 
+use super::instance::Instance;
 use super::options::CONTEXT_PARAMETERS;
-use super::stream::{Options, STREAMS, Stream};
+use super::stream::{Options, Owner, STREAMS, Stream};
 use super::{Device, device, lifecycle, observers, process, report};
 use crate::check::leak::{LiveKind, register};
 use crate::error::{SUCCESS, fail};
@@ -81,7 +82,8 @@ impl Context {
             stop_on_failure: AtomicBool::new(false),
             stopped: AtomicI32::new(SUCCESS),
         });
-        let (default_stream, default_handle) = Stream::create(device, &shared, Options::default(), true)?;
+        let (default_stream, default_handle) =
+            Stream::create(device, &shared, Options::default(), Owner::Context)?;
         let registration = (!primary).then(|| register(LiveKind::Context, format!("device {}", device.id())));
         let mut made = None;
         let handle = CONTEXTS.insert_with(registration, |handle| {
@@ -160,7 +162,7 @@ impl Context {
         let Some(list) = streams.as_mut() else {
             return Err(fail(sys::ACL_ERROR_RT_CONTEXT_NULL, "the current context is being destroyed"));
         };
-        let (stream, handle) = Stream::create(&self.device, &self.shared, options, false)?;
+        let (stream, handle) = Stream::create(&self.device, &self.shared, options, Owner::Program)?;
         list.push((handle.addr(), stream));
         drop(streams);
         observers::stream(handle.addr(), sys::ACL_RT_STREAM_STATE_CREATE_POST);
@@ -199,7 +201,9 @@ impl Context {
     pub(crate) fn synchronize(&self, timeout: Option<Duration>) -> Result<(), aclError> {
         let deadline = super::clock::deadline(timeout);
         let mut result = Ok(());
-        for stream in self.all_streams() {
+        let streams = self.all_streams();
+        streams.iter().try_for_each(|stream| stream.check_not_capturing())?;
+        for stream in streams {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             let code = stream.synchronize(left);
             if code != SUCCESS && result.is_ok() {
@@ -233,6 +237,7 @@ impl Context {
             }
         }
         Stream::tear_down(&ending, force);
+        Instance::forget_context(&self.shared);
         if let Some(group) = self.host_functions.get() {
             group.close();
         }

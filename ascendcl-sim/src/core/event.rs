@@ -5,11 +5,12 @@
 //! the call and passes when that one is done, whatever is recorded later.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use ascendcl_sys::{self as sys, aclError};
 
+use super::instance::Instance;
 use super::shared_event::SharedEvent;
 use super::stream::Stream;
 use super::wait::{Waitable, Waiter};
@@ -57,6 +58,8 @@ pub(crate) struct Event {
     mark: Mark,
     /// Of an event that processes share: then its records are counted there, and of the rest of this only the flags matter.
     shared: Option<Arc<SharedEvent>>,
+    /// The instance that captures it, and what it stands for there.
+    captured: Mutex<Option<(Weak<Instance>, usize)>>,
 }
 
 #[derive(Default)]
@@ -154,6 +157,7 @@ impl Event {
             done: Condvar::new(),
             mark: Mark::default(),
             shared,
+            captured: Mutex::new(None),
         });
         let registration = register(LiveKind::Event, format!("flag {flags:#x} on device {}", device.id()));
         EVENTS.insert(event, registration).ok_or_else(|| out_of_ids(device))
@@ -175,6 +179,58 @@ impl Event {
             Some(shared) => Arc::clone(shared) as _,
             None => Arc::clone(self) as _,
         }
+    }
+
+    /// An event without handle and id, with one record that is not reached yet: number 1.
+    pub(crate) fn detached(device: &Arc<Device>) -> Arc<Self> {
+        let state = State { issued: 1, pending: VecDeque::from([1]), ..State::default() };
+        Arc::new(Self {
+            mode: Mode::Extended,
+            flags: sys::ACL_EVENT_SYNC,
+            device: Arc::clone(device),
+            state: Mutex::new(state),
+            done: Condvar::new(),
+            mark: Mark::default(),
+            shared: None,
+            captured: Mutex::new(None),
+        })
+    }
+
+    /// For order between captured work and the rest.
+    pub(crate) fn is_external(&self) -> bool {
+        self.flags == sys::ACL_EVENT_EXTERNAL
+    }
+
+    /// A capture recorded it.
+    pub(crate) fn capture_by(&self, instance: &Arc<Instance>, dependency: usize) {
+        *self.captured.lock() = Some((Arc::downgrade(instance), dependency));
+    }
+
+    /// The capture under way that recorded it.
+    pub(crate) fn captured(&self) -> Option<(Arc<Instance>, usize)> {
+        let (instance, dependency) = self.captured.lock().clone()?;
+        let instance = instance.upgrade().filter(|instance| instance.is_capturing())?;
+        Some((instance, dependency))
+    }
+
+    /// 107028 while a capture that recorded it is under way.
+    pub(crate) fn check_not_captured(&self) -> Result<(), aclError> {
+        if self.captured().is_none() {
+            return Ok(());
+        }
+        Err(fail(sys::ACL_ERROR_RT_EVENT_CAPTURED, "the event was recorded by a capture that is under way"))
+    }
+
+    /// A record that was numbered was not queued after all, and nothing of it is seen.
+    pub(crate) fn withdraw(&self, number: u64) {
+        let mut state = self.state.lock();
+        state.pending.retain(|&pending| pending != number);
+        if state.issued == number {
+            state.issued -= 1;
+        }
+        state.wake();
+        drop(state);
+        self.done.notify_all();
     }
 
     pub(crate) fn mode(&self) -> Mode {

@@ -28,6 +28,7 @@ pub(crate) mod fork;
 pub(crate) mod ids;
 pub(crate) mod init_callbacks;
 pub(crate) mod init_config;
+pub(crate) mod instance;
 pub(crate) mod json;
 pub(crate) mod lifecycle;
 pub(crate) mod notify;

@@ -51,6 +51,11 @@ impl Task {
         }
     }
 
+    /// Whether it is one of a kind that task groups take.
+    pub(crate) fn is_kernel(&self) -> bool {
+        matches!(self, Self::Kernel(_))
+    }
+
     /// Entries it takes in a stream's queue. A blocking callback is several commands: post, wait, acknowledge.
     pub(crate) fn slots(&self) -> usize {
         match self {

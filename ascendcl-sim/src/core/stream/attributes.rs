@@ -57,6 +57,9 @@ impl Attributes {
     }
 }
 
+/// Flags of streams whose tasks run only as part of a model.
+pub(super) const HOLDING: u32 = sys::ACL_STREAM_PERSISTENT | sys::ACL_STREAM_CPU_SCHEDULE;
+
 impl Stream {
     pub(crate) fn attributes(&self) -> &Attributes {
         &self.attributes
@@ -64,7 +67,7 @@ impl Stream {
 
     /// Tasks of such a stream do not run by themselves: it is run as part of a model, which takes them in order as often as it is executed.
     pub(crate) fn holds_tasks(&self) -> bool {
-        self.options.flags & (sys::ACL_STREAM_PERSISTENT | sys::ACL_STREAM_CPU_SCHEDULE) != 0
+        self.options.flags & HOLDING != 0
     }
 
     /// The host can queue nothing on such a stream.

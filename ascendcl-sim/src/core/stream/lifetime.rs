@@ -12,7 +12,8 @@ use super::super::context::Shared;
 use super::super::task::{Queued, Task};
 use super::super::{Device, report};
 use super::attributes::Attributes;
-use super::{Options, Run, STREAMS, State, Stream, Subscription};
+use super::attributes::HOLDING;
+use super::{Intake, Options, Owner, Run, STREAMS, State, Stream, Subscription};
 use crate::check::Trail;
 use crate::check::leak::{LiveKind, register};
 use crate::error::fail;
@@ -27,7 +28,7 @@ impl Stream {
         device: &Arc<Device>,
         shared: &Arc<Shared>,
         options: Options,
-        is_default: bool,
+        owner: Owner,
     ) -> Result<(Arc<Self>, *mut c_void), aclError> {
         let exhausted = || {
             fail(
@@ -41,7 +42,8 @@ impl Stream {
             options,
             device: Arc::clone(device),
             shared: Arc::clone(shared),
-            is_default,
+            is_default: owner == Owner::Context,
+            intake: Intake::new(owner == Owner::Instance || options.flags & HOLDING != 0),
             attributes: Attributes::new(options),
             trail: Trail::new(id as i32),
             time: AtomicU64::new(0),
@@ -64,13 +66,12 @@ impl Stream {
                 stopped: false,
                 aborting: 0,
                 aborts: 0,
-                held: Vec::new(),
                 subscription: Subscription::None,
             }),
             changed: Condvar::new(),
         });
-        let registration =
-            (!is_default).then(|| register(LiveKind::Stream, format!("id {id} on device {}", device.id())));
+        let registration = (owner == Owner::Program)
+            .then(|| register(LiveKind::Stream, format!("id {id} on device {}", device.id())));
         match STREAMS.insert_with(registration, |_| Arc::clone(&stream)) {
             Some(handle) => Ok((stream, handle)),
             None => {

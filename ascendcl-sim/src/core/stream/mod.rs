@@ -22,6 +22,7 @@ use ascendcl_sys::{self as sys, aclError, aclrtStream};
 
 use self::attributes::Attributes;
 use super::context::{Context, Shared, current_context};
+use super::instance::{Intake, Lane};
 use super::report::{self, Group};
 use super::task::{Queued, Task, Work};
 use super::wait::Never;
@@ -63,6 +64,16 @@ pub(crate) enum Subscription {
     HostFunc,
 }
 
+/// Whose stream it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Program,
+    /// A default stream.
+    Context,
+    /// A running instance runs on it.
+    Instance,
+}
+
 /// How to make a stream.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Options {
@@ -77,6 +88,7 @@ pub(crate) struct Stream {
     shared: Arc<Shared>,
     is_default: bool,
     attributes: Attributes,
+    intake: Intake,
     trail: Arc<Trail>,
     /// Its virtual time.
     time: AtomicU64,
@@ -113,8 +125,6 @@ struct State {
     aborting: usize,
     /// How often it was aborted.
     aborts: u64,
-    /// Tasks that run only as part of a model.
-    held: Vec<Queued>,
     subscription: Subscription,
 }
 
@@ -152,6 +162,30 @@ impl Stream {
         &self.device
     }
 
+    /// What stands before its queue.
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// The tasks that it holds if it is a persistent stream.
+    pub(crate) fn held(&self) -> Option<&Arc<Lane>> {
+        self.intake.held()
+    }
+
+    /// 107027 while it captures.
+    pub(crate) fn check_not_capturing(&self) -> Result<(), aclError> {
+        if self.intake.capturing().is_none() {
+            return Ok(());
+        }
+        Err(fail(sys::ACL_ERROR_RT_STREAM_CAPTURED, format_args!("stream {} is capturing", self.id)))
+    }
+
+    /// The error that a task left and nobody has asked for.
+    pub(super) fn take_failure(&self) -> Option<aclError> {
+        let failure = self.state.lock().failure.take();
+        failure.map(|failure| failure.code)
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -165,7 +199,7 @@ impl Stream {
         self.push(Task::Work { operation, work }).err().unwrap_or(error::SUCCESS)
     }
 
-    /// Queues a task. Blocks while the queue is full.
+    /// Queues a task, or gives it to the capture or the persistent lane of the stream. Blocks while the queue is full.
     pub(crate) fn push(self: &Arc<Self>, task: Task) -> Result<(), aclError> {
         if self.is_device_only() {
             return Err(fail(
@@ -176,17 +210,35 @@ impl Stream {
                 ),
             ));
         }
-        let slots = task.slots();
+        let Some(task) = self.intake.take(self, task)? else { return Ok(()) };
         let fault = fault::of_task();
         if fault == Some(TaskFault::Stop) {
-            self.push(Task::Wait { on: Arc::new(Never::default()), key: 0, timeout: None })?;
+            let never = Task::Wait { on: Arc::new(Never::default()), key: 0, timeout: None };
+            self.enqueue(never, Origin::of_task(), None, true)?;
         }
-        let mut task = Some(Queued { task, origin: Origin::of_task(), fault });
+        self.enqueue(task, Origin::of_task(), fault, true)
+    }
+
+    /// Queues a task that comes from elsewhere, whatever else the stream does. It never blocks.
+    pub(in crate::core) fn queue(self: &Arc<Self>, task: Task, origin: Origin) -> Result<(), aclError> {
+        self.enqueue(task, origin, None, false)
+    }
+
+    /// If `bounded`, blocks while the queue is full.
+    fn enqueue(
+        self: &Arc<Self>,
+        task: Task,
+        origin: Origin,
+        fault: Option<TaskFault>,
+        bounded: bool,
+    ) -> Result<(), aclError> {
+        let slots = task.slots();
+        let mut task = Some(Queued { task, origin, fault });
         let schedule = {
             let depth = self.device.profile().stream_depth;
             let (mut state, _) =
                 self.changed.wait_for_device(&self.state, self.state.lock(), None, |state| {
-                    let full = state.slots > 0 && state.slots + slots > depth;
+                    let full = bounded && state.slots > 0 && state.slots + slots > depth;
                     let given_up = state.closed || state.aborting > 0 || self.shared.stopped().is_some();
                     let blocked = full && !given_up;
                     if blocked {
@@ -217,10 +269,6 @@ impl Stream {
                     sys::ACL_ERROR_RT_STREAM_ABORT,
                     format_args!("stream {} is being aborted", self.id),
                 ));
-            }
-            if self.holds_tasks() {
-                state.held.extend(task.take());
-                return Ok(());
             }
             state.queue.extend(task.take());
             state.slots += slots;
@@ -325,8 +373,9 @@ impl Stream {
 
     /// `aclrtPersistentTaskClean`.
     pub(crate) fn clear_held(&self) {
-        let held = std::mem::take(&mut self.state.lock().held);
-        held.into_iter().for_each(|queued| queued.task.abandon());
+        if let Some(lane) = self.held() {
+            lane.clear();
+        }
     }
 
     pub(super) fn subscription(&self) -> Subscription {
@@ -366,10 +415,13 @@ pub(crate) fn resolve_found(stream: Option<Arc<Stream>>) -> Result<Arc<Stream>, 
     let context = current_context()?;
     context.device().check_present()?;
     let Some(stream) = stream else { return Ok(Arc::clone(context.default_stream())) };
-    if !Arc::ptr_eq(stream.shared(), context.shared()) {
-        return Err(foreign(&stream));
-    }
+    check_stream_context(&stream, &context)?;
     Ok(stream)
+}
+
+/// 107003 unless it is a stream of the context.
+pub(crate) fn check_stream_context(stream: &Stream, context: &Context) -> Result<(), aclError> {
+    if Arc::ptr_eq(stream.shared(), context.shared()) { Ok(()) } else { Err(foreign(stream)) }
 }
 
 /// A stream argument whose handle has been looked at and nothing else: many functions do that before they ask for the context.
@@ -402,10 +454,12 @@ fn foreign(stream: &Stream) -> aclError {
 
 /// The stream behind a handle; `None` for NULL.
 pub(crate) fn find_stream(handle: *const c_void) -> Result<Option<Arc<Stream>>, aclError> {
-    if handle.is_null() {
-        return Ok(None);
-    }
-    STREAMS.get(handle).map(Some).ok_or_else(|| {
+    if handle.is_null() { Ok(None) } else { find(handle).map(Some) }
+}
+
+/// The stream behind a handle that is not NULL (107017), of whatever context.
+pub(crate) fn find(handle: *const c_void) -> Result<Arc<Stream>, aclError> {
+    STREAMS.get(handle).ok_or_else(|| {
         fail(
             sys::ACL_ERROR_RT_INVALID_HANDLE,
             format_args!("the stream {handle:p} {}", STREAMS.describe(handle)),
