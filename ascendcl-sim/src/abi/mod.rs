@@ -52,6 +52,7 @@ mod stream_attribute;
 mod stream_control;
 mod symbol;
 mod system;
+mod tensor_dataset;
 mod tensor_desc;
 mod timeouts;
 mod value;
@@ -121,6 +122,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     stream_control::fill(&mut api);
     symbol::fill(&mut api);
     system::fill(&mut api);
+    tensor_dataset::fill(&mut api);
     tensor_desc::fill(&mut api);
     timeouts::fill(&mut api);
     value::fill(&mut api);

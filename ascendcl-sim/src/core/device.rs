@@ -17,6 +17,7 @@ use crate::error::fail;
 use crate::lock::Mutex;
 use crate::memory::DeviceMemory;
 use crate::profile::Profile;
+use crate::queue;
 
 pub(crate) struct Device {
     id: i32,
@@ -195,6 +196,7 @@ impl Device {
         for (handle, _) in &counters {
             COUNT_NOTIFIES.remove(*handle);
         }
+        queue::release_device(self.id);
         let blocks = self.memory.release_all();
         if blocks + events.len() + notifies.len() + counters.len() > 0 {
             log::warn!(

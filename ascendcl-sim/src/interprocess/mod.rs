@@ -7,6 +7,8 @@
 //! - `Segment::word(index)`: the memory as atomic words, which is how processes talk: no lock is ever held across processes, so one
 //!   that dies in the middle leaves nothing locked.
 //! - `Segment::file()` and [`Segment::offset`]: to map it elsewhere.
+//! - [`Name::claim`]`(name, value)` makes `value`, such as a key, known to all processes under a name that is claimed once;
+//!   [`Name::look_up`].
 //! - [`is_alive`]`(pid)`.
 //!
 //! A segment has no name in any file system. It is an anonymous file of its creator, which others reach through the creator's
@@ -14,9 +16,11 @@
 //! segment or dies, the memory when the last process has unmapped it.
 
 mod key;
+mod name;
 mod segment;
 
 pub(crate) use key::KEY_LEN;
+pub(crate) use name::Name;
 pub(crate) use segment::{OpenError, Segment, SegmentKind};
 
 /// Whether a process runs. One that has ended and was not waited for does not.

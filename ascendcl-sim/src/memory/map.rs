@@ -1,7 +1,7 @@
 //! Address space from the kernel: reserved ranges, shared memory, and the few calls that act on them.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 /// The memory of this machine, in bytes.
@@ -53,8 +53,13 @@ impl Mapping {
     }
 
     fn new(len: usize, access: i32, flags: i32, file: i32) -> io::Result<Self> {
+        Self::at_offset(len, access, flags, file, 0)
+    }
+
+    fn at_offset(len: usize, access: i32, flags: i32, file: i32, offset: usize) -> io::Result<Self> {
+        let offset = libc::off_t::try_from(offset).map_err(|_| io::Error::other("offset too large"))?;
         // SAFETY: without MAP_FIXED the kernel picks a range nobody uses.
-        let base = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, file, 0) };
+        let base = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, file, offset) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -90,6 +95,9 @@ impl Drop for Mapping {
     }
 }
 
+/// What the links of our files begin with: no other file of another process is ever opened.
+const LINK: &str = "/memfd:ascendcl-sim-device";
+
 /// Memory that can be mapped at several addresses; its pages exist once they are written.
 #[derive(Debug)]
 pub(crate) struct SharedMemory {
@@ -114,6 +122,68 @@ impl SharedMemory {
         Ok(Self { file, len })
     }
 
+    /// What another process needs to have the same memory.
+    pub(crate) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// The number by which the system knows it, whatever descriptor it is reached by.
+    pub(crate) fn node(&self) -> io::Result<u64> {
+        let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: the descriptor is open, and the place is large enough.
+        if unsafe { libc::fstat(self.file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: filled by the call.
+        Ok(unsafe { stat.assume_init() }.st_ino)
+    }
+
+    /// Memory of another process, by its descriptor and [`node`](Self::node) there.
+    pub(crate) fn lent(pid: i32, file: i32, node: u64) -> io::Result<Self> {
+        let path = format!("/proc/{pid}/fd/{file}");
+        let link = std::fs::read_link(&path)?;
+        if !link.to_string_lossy().starts_with(LINK) {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        let file = std::fs::File::options().read(true).write(true).open(&path)?;
+        let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::Error::other("too large"))?;
+        let memory = Self { file: OwnedFd::from(file), len };
+        if memory.node()? == node { Ok(memory) } else { Err(io::Error::from(io::ErrorKind::NotFound)) }
+    }
+
+    /// Writes bytes without mapping them.
+    pub(crate) fn write_at(&self, start: usize, mut bytes: &[u8]) -> io::Result<()> {
+        let mut at = start;
+        while !bytes.is_empty() {
+            // SAFETY: the descriptor is open and the bytes are readable.
+            let done = unsafe {
+                libc::pwrite(self.file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), at as libc::off_t)
+            };
+            let done = count(done)?;
+            (bytes, at) = (&bytes[done..], at + done);
+        }
+        Ok(())
+    }
+
+    /// Reads bytes without mapping them.
+    pub(crate) fn read_at(&self, start: usize, mut bytes: &mut [u8]) -> io::Result<()> {
+        let mut at = start;
+        while !bytes.is_empty() {
+            // SAFETY: the descriptor is open and the bytes are writable.
+            let done = unsafe {
+                libc::pread(self.file.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), at as libc::off_t)
+            };
+            let done = count(done)?;
+            (bytes, at) = (&mut bytes[done..], at + done);
+        }
+        Ok(())
+    }
+
+    /// [`discard`](Self::discard) of all pages that `[start, start + len)` touches.
+    pub(crate) fn discard_all(&self, start: usize, len: usize) {
+        self.discard(start, len.next_multiple_of(page_size()));
+    }
+
     /// Gives the pages wholly inside `[start, start + len)` back to the system; they read as zero afterwards.
     pub(crate) fn discard(&self, start: usize, len: usize) {
         let page = page_size();
@@ -130,6 +200,15 @@ impl SharedMemory {
         if done != 0 {
             log::debug!("cannot give {} bytes back: {}", end - first, io::Error::last_os_error());
         }
+    }
+}
+
+/// What a call that moves bytes moved: never nothing.
+fn count(done: isize) -> io::Result<usize> {
+    match usize::try_from(done) {
+        Ok(0) => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+        Ok(done) => Ok(done),
+        Err(_) => Err(io::Error::last_os_error()),
     }
 }
 

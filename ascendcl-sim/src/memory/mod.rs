@@ -31,7 +31,7 @@ pub(crate) use copy::{
     Ends, Shape, Staged, Transfer, copy_blocking, fill, fill_target, open, report_host_fill,
 };
 pub(crate) use direction::Direction;
-pub(crate) use map::page_size;
+pub(crate) use map::{Mapping, SharedMemory, page_size};
 pub(crate) use pinned::{free_host, malloc_host, pinned_range};
 pub(crate) use place::{Location, Place, classify};
 pub(crate) use range::{DeviceBytes, DeviceRange, device_range, free, live};

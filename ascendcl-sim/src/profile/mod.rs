@@ -97,6 +97,8 @@ pub(crate) struct Features {
     pub(crate) huge_streams: bool,
     /// Streams that check for overflow and carry a tag; where they do not, setting these is accepted and does nothing.
     pub(crate) stream_overflow_check: bool,
+    /// Shared buffers, queues that carry them, and queues that several processes use. A host on PCIe has none of these.
+    pub(crate) shared_buffers: bool,
 }
 
 impl Profile {
@@ -129,6 +131,7 @@ impl Profile {
                 default_stream_failure_mode: false,
                 huge_streams: true,
                 stream_overflow_check: false,
+                shared_buffers: false,
             },
             costs: Costs { call: 1_000, task: 8_000, link: 3_000, memory: 20_000 },
             chip: Chip::ASCEND310,
@@ -162,6 +165,7 @@ impl Profile {
                 default_stream_failure_mode: false,
                 huge_streams: false,
                 stream_overflow_check: false,
+                shared_buffers: false,
             },
             costs: Costs { call: 1_000, task: 5_000, link: 12_000, memory: 60_000 },
             chip: Chip::ASCEND310P,
@@ -194,6 +198,7 @@ impl Profile {
                 default_stream_failure_mode: true,
                 huge_streams: true,
                 stream_overflow_check: true,
+                shared_buffers: false,
             },
             costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 800_000 },
             chip: Chip::ASCEND910B,
@@ -226,6 +231,7 @@ impl Profile {
                 default_stream_failure_mode: true,
                 huge_streams: true,
                 stream_overflow_check: true,
+                shared_buffers: true,
             },
             costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 400_000 },
             chip: Chip::FULL,
