@@ -1,4 +1,5 @@
 /* Data buffers, tensor descriptions, sizes of types, half precision: what needs no device. */
+#include "acl/acl_mdl.h"
 #include "check.h"
 
 int main(void)
@@ -23,5 +24,21 @@ int main(void)
     EXPECT(aclDestroyDataBuffer(buffer), 0);
     EXPECT(aclDestroyDataBuffer(NULL), 100000);
     TRUE(aclGetDataBufferAddr(NULL) == NULL);
+
+    const int64_t dims[] = {2, 3, 4};
+    aclTensorDesc *desc = aclCreateTensorDesc(ACL_FLOAT16, 3, dims, ACL_FORMAT_NCHW);
+    TRUE(desc != NULL);
+    EXPECT(aclGetTensorDescType(desc), ACL_FLOAT16);
+    EXPECT(aclGetTensorDescFormat(desc), ACL_FORMAT_NCHW);
+    EXPECT(aclGetTensorDescNumDims(desc), 3);
+    EXPECT(aclGetTensorDescElementCount(desc), 24);
+    EXPECT(aclGetTensorDescSize(desc), 48);
+    int64_t dim = 0;
+    EXPECT(aclGetTensorDescDimV2(desc, 2, &dim), 0);
+    EXPECT(dim, 4);
+    TRUE(aclGetTensorDescDimV2(desc, 3, &dim) != 0);
+    aclSetTensorDescName(desc, "input");
+    TRUE(strcmp(aclGetTensorDescName(desc), "input") == 0);
+    aclDestroyTensorDesc(desc);
     return finish();
 }

@@ -4,6 +4,7 @@ mod bindings;
 mod error;
 mod install;
 mod programs;
+mod table;
 mod workspace;
 
 use std::{env, path::PathBuf, process::ExitCode};
@@ -29,6 +30,8 @@ Commands:
                       the oldest and the newest generation, and run them on every profile
     --headers DIR     other headers instead, such as $ASCEND_HOME_PATH/include; may be repeated
     --profile NAME    only this profile; may be repeated
+  sim-table           write the table of functions in docs/simulator.md; reasons for missing ones are in ascendcl-sim/missing.tsv
+    --check           change nothing; fail if the committed table is not what the simulator has
 
 bindings, abi-check and headers fetch what they need with pip, once, into target/xtask. LIBCLANG_PATH chooses another libclang.
 Exit code: 0 all well, 1 a difference was found, 2 the command could not be carried out.
@@ -62,6 +65,7 @@ fn run() -> Result<bool, Error> {
         "headers" => headers_command(arguments),
         "install-sim" => install_command(arguments),
         "programs" => programs_command(arguments),
+        "sim-table" => table_command(arguments),
         other => {
             Err(Error::new(format!("there is no command `{other}`; see `cargo run -p xtask -- --help`")))
         }
@@ -77,6 +81,17 @@ fn bindings_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
         }
     }
     if check { bindings::check() } else { bindings::write().map(|()| true) }
+}
+
+fn table_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
+    let mut check = false;
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("check") => check = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if check { table::check() } else { table::write().map(|()| true) }
 }
 
 fn abi_check_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {

@@ -46,7 +46,7 @@ const OTHER_FOLDERS: [(&str, &str); 4] = [
 const MARK: &str = "share/info/ascendcl-sim/version.info";
 
 /// The release whose interface the simulator speaks.
-const CANN: &str = "8.1.RC1";
+const CANN: &str = "8.1.0";
 
 /// An installation.
 pub struct Home(PathBuf);
@@ -227,7 +227,7 @@ mod tests {
         assert!(!home.join("include").exists(), "headers are not ours to install");
         assert_eq!(
             fs::read_to_string(home.join("share/info/runtime/version.info")).unwrap(),
-            "Version=8.1.RC1\n"
+            "Version=8.1.0\n"
         );
         let left: Vec<_> =
             fs::read_dir(home.join("lib64")).unwrap().flatten().map(|e| e.file_name()).collect();
