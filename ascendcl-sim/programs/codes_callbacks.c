@@ -173,12 +173,20 @@ int main(void)
     stop_serving(stranger);
     OK(aclrtDestroyStream(third));
 
-    /* The thread serves another stream too: what is pending still runs. Otherwise it never does. */
-    OK(aclrtLaunchCallback(count_call, NULL, ACL_CALLBACK_BLOCK, stream));
-    usleep(20000);
-    OK(aclrtUnSubscribeReport(id, stream));
-    EXPECT(process(1000), 0);
+    /* The thread serves another stream too: what is pending still runs. Nothing tells when a callback is pending, so one that was too
+       late for that is repeated. */
+    int code = 0;
+    for (int i = 0; i < 20 && calls < 8; i++) {
+        if (i > 0)
+            OK(aclrtSubscribeReport(id, stream));
+        OK(aclrtLaunchCallback(count_call, NULL, ACL_CALLBACK_BLOCK, stream));
+        usleep(20000);
+        OK(aclrtUnSubscribeReport(id, stream));
+        code = process(100);
+    }
+    EXPECT(code, 0);
     EXPECT(calls, 8);
+    /* Otherwise it never does. */
     OK(aclrtLaunchCallback(never, (void *)"unsubscribed", ACL_CALLBACK_BLOCK, other));
     usleep(20000);
     OK(aclrtUnSubscribeReport(id, other));

@@ -29,6 +29,11 @@ int main(void)
     const aclrtMemMallocPolicy policies[] = {ACL_MEM_MALLOC_HUGE_FIRST, ACL_MEM_MALLOC_HUGE_ONLY, ACL_MEM_MALLOC_NORMAL_ONLY,
                                              ACL_MEM_MALLOC_HUGE_FIRST_P2P, ACL_MEM_MALLOC_HUGE_ONLY_P2P, ACL_MEM_MALLOC_NORMAL_ONLY_P2P};
     for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+        /* The first chip cannot give its memory to another device. */
+        if (i >= 3 && chip() == ASCEND_310) {
+            EXPECT(aclrtMalloc(&pointer, SIZE, policies[i]), 207000);
+            continue;
+        }
         OK(aclrtMalloc(&pointer, SIZE, policies[i]));
         EXPECT((uintptr_t)pointer % 64, 0);
         OK(aclrtFree(pointer));
