@@ -309,3 +309,71 @@ fn events_end_with_their_device() {
     ok!(aclrtResetDevice, 0);
     assert_eq!(acl!(aclrtDestroyEvent, event), 107_017);
 }
+
+#[test]
+fn events_of_other_kinds() {
+    let _session = full();
+    let stream = stream();
+    // External events belong to captured work: the host cannot ask for them.
+    let external = flagged(sys::ACL_EVENT_EXTERNAL);
+    assert_eq!(query(external), Err(207_000));
+    assert_eq!(waits_passed(external), Err(207_000));
+    assert_eq!(elapsed(external, external), Err(207_000));
+    let (mut status, mut time) = (sys::ACL_EVENT_RECORDED_STATUS_NOT_READY, 0);
+    assert_eq!(acl!(aclrtQueryEventStatus, external, &mut status), 207_000);
+    assert_eq!(acl!(aclrtSynchronizeEvent, external), 207_000);
+    assert_eq!(acl!(aclrtEventGetTimestamp, external, &mut time), 207_000);
+    // Device-side events can be made and destroyed.
+    let remote = flagged(sys::ACL_EVENT_DEVICE_USE_ONLY);
+    assert_eq!(acl!(aclrtRecordEvent, remote, stream), 107_000);
+    assert_eq!(acl!(aclrtStreamWaitEvent, stream, remote), 107_000);
+    assert_eq!(acl!(aclrtResetEvent, remote, stream), 107_000);
+    // All of what aclrtCreateEvent stands for, which makes the same event.
+    let plain = flagged(0xe);
+    assert_eq!(acl!(aclrtStreamWaitEvent, stream, plain), 107_000);
+    ok!(aclrtRecordEvent, plain, stream);
+    ok!(aclrtStreamWaitEvent, stream, plain);
+    ok!(aclrtSynchronizeStream, stream);
+    for event in [external, remote, plain] {
+        ok!(aclrtDestroyEvent, event);
+    }
+    ok!(aclrtDestroyStream, stream);
+}
+
+#[test]
+fn order_of_checks() {
+    let _session = full();
+    let (stream, event, plain) = (stream(), flagged(TIME_LINE), event());
+    let null = ptr::null_mut();
+    let mut place = null;
+    assert_eq!(acl!(aclrtRecordEvent, stream, event), 107_017);
+    assert_eq!(acl!(aclrtRecordEvent, event, event), 107_017);
+    assert_eq!(
+        acl!(aclrtStreamWaitEvent, event, event),
+        107_017,
+        "the stream before what the event cannot do"
+    );
+    assert_eq!(acl!(aclrtStreamWaitEventWithTimeout, stream, null, 1), 107_000);
+    assert_eq!(acl!(aclrtStreamWaitEventWithTimeout, event, null, 1), 107_017);
+    assert_eq!(acl!(aclrtStreamWaitEventWithTimeout, event, null, -1), 107_000);
+    assert_eq!(acl!(aclrtSynchronizeEventWithTimeout, null, -2), 107_000);
+    assert_eq!(acl!(aclrtSynchronizeEventWithTimeout, null, 0), 100_000);
+    assert_eq!(acl!(aclrtSynchronizeEventWithTimeout, stream, 0), 107_017);
+    assert_eq!(acl!(aclrtSynchronizeEventWithTimeout, plain, 0), 107_000);
+    let (mut own, mut other) = (null, null);
+    ok!(aclrtGetCurrentContext, &mut own);
+    ok!(aclrtCreateContext, &mut other, 0);
+    assert_eq!(acl!(aclrtStreamWaitEvent, stream, event), 207_000, "before the context");
+    assert_eq!(acl!(aclrtStreamWaitEvent, stream, plain), 107_003);
+    assert_eq!(acl!(aclrtRecordEvent, event, stream), 107_003);
+    ok!(aclrtDestroyContext, other);
+    assert_eq!(acl!(aclrtCreateEventWithFlag, &mut place, 0), 107_000, "before the context");
+    assert_eq!(acl!(aclrtCreateEventWithFlag, &mut place, SYNC), 107_002);
+    assert_eq!(acl!(aclrtRecordEvent, event, stream), 107_002);
+    assert_eq!(acl!(aclrtRecordEvent, event, event), 107_017);
+    ok!(aclrtSynchronizeEvent, plain);
+    ok!(aclrtSetCurrentContext, own);
+    ok!(aclrtDestroyEvent, event);
+    ok!(aclrtDestroyEvent, plain);
+    ok!(aclrtDestroyStream, stream);
+}

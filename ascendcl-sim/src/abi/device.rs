@@ -166,14 +166,13 @@ unsafe extern "C" fn aclrtDeviceGetStreamPriorityRange(
     greatestPriority: *mut i32,
 ) -> aclError {
     call!("aclrtDeviceGetStreamPriorityRange", || {
-        not_null(leastPriority, "leastPriority")?;
-        not_null(greatestPriority, "greatestPriority")?;
-        let context = current_context()?;
-        let lowest = context.device().profile().lowest_priority;
-        // SAFETY: not NULL, and the caller passes places to write to.
-        unsafe {
-            leastPriority.write(lowest as i32);
-            greatestPriority.write(0);
+        // Needs no context, and no place for what the program does not want to know.
+        let lowest = process::machine().settings().profile.lowest_priority;
+        for (place, priority) in [(leastPriority, lowest as i32), (greatestPriority, 0)] {
+            if !place.is_null() {
+                // SAFETY: not NULL, and the caller passes a place to write to.
+                unsafe { place.write(priority) };
+            }
         }
         Ok(())
     })
