@@ -73,6 +73,7 @@ mod lock;
 mod memory;
 mod model;
 mod profile;
+mod profiling;
 mod queue;
 
 use std::collections::BTreeMap;

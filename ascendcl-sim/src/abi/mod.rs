@@ -31,6 +31,7 @@ mod label;
 mod launch;
 mod limits;
 mod managed;
+mod marks;
 mod memory;
 mod model;
 mod model_config;
@@ -101,6 +102,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     launch::fill(&mut api);
     limits::fill(&mut api);
     managed::fill(&mut api);
+    marks::fill(&mut api);
     memory::fill(&mut api);
     model::fill(&mut api);
     model_config::fill(&mut api);

@@ -22,6 +22,9 @@ use crate::lock::Mutex;
 static ON: AtomicBool = AtomicBool::new(false);
 static NEXT_FLOW: AtomicU64 = AtomicU64::new(1);
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
+/// The file of a profile that the program takes itself.
+static PROFILE: Mutex<Option<Writer>> = Mutex::new(None);
+static PROFILING: AtomicBool = AtomicBool::new(false);
 
 /// The process number of the host in the file; devices follow.
 const HOST: u32 = 1;
@@ -55,7 +58,21 @@ pub(crate) struct Span {
 pub(crate) struct Flow(u64);
 
 pub(crate) fn is_on() -> bool {
-    ON.load(Ordering::Relaxed)
+    ON.load(Ordering::Relaxed) || PROFILING.load(Ordering::Relaxed)
+}
+
+/// Writes the same into another file, until it is told to end that.
+pub(crate) fn profile(path: Option<&Path>) {
+    let mut profile = PROFILE.lock();
+    PROFILING.store(false, Ordering::SeqCst);
+    if let Some(old) = profile.take() {
+        old.end();
+    }
+    if let Some(path) = path {
+        *profile = Writer::create(path);
+        PROFILING.store(profile.is_some(), Ordering::SeqCst);
+        end_at_exit();
+    }
 }
 
 /// A machine was configured: ends the file there was, begins another one.
@@ -66,18 +83,10 @@ pub(crate) fn configure(path: Option<&Path>) {
     }
     ON.store(false, Ordering::SeqCst);
     let Some(path) = path else { return };
-    match File::create(path) {
-        Ok(file) => {
-            *writer = Some(Writer {
-                file: BufWriter::new(file),
-                first: true,
-                named: BTreeSet::new(),
-                failed: false,
-            });
-            ON.store(true, Ordering::SeqCst);
-            end_at_exit();
-        }
-        Err(error) => eprintln!("ascendcl-sim: cannot write the timeline to {}: {error}", path.display()),
+    *writer = Writer::create(path);
+    if writer.is_some() {
+        ON.store(true, Ordering::SeqCst);
+        end_at_exit();
     }
 }
 
@@ -93,8 +102,11 @@ fn end_at_exit() {
         let _ = std::panic::catch_unwind(|| {
             if !fork::in_child() {
                 ON.store(false, Ordering::SeqCst);
-                if let Some(writer) = WRITER.lock().take() {
-                    writer.end();
+                PROFILING.store(false, Ordering::SeqCst);
+                for writer in [&WRITER, &PROFILE] {
+                    if let Some(writer) = writer.lock().take() {
+                        writer.end();
+                    }
                 }
             }
         });
@@ -206,7 +218,7 @@ fn arrow(row: Row, phase: &str, name: &str, flow: u64, at: u64) {
     });
 }
 
-/// Writes an event, and before the first one of a row its name.
+/// Writes an event.
 fn event(row: Row, text: impl FnOnce(&str) -> String) {
     let (process, thread) = match row {
         // SAFETY: gettid has no preconditions.
@@ -215,26 +227,45 @@ fn event(row: Row, text: impl FnOnce(&str) -> String) {
     };
     let place = format!("\"pid\":{process},\"tid\":{thread}");
     let text = text(&place);
-    let mut writer = WRITER.lock();
-    let Some(writer) = writer.as_mut() else { return };
-    let name = |what: &str, name: &dyn Display| {
-        format!(
-            "{{\"ph\":\"M\",\"name\":\"{what}_name\",{place},\"args\":{{\"name\":{}}}}}",
-            Text(&name.to_string())
-        )
-    };
-    if writer.named.insert((process, thread)) {
-        let (own, group): (String, String) = match row {
-            Row::Thread => (thread_name().to_string(), "host".into()),
-            Row::Stream { device, id } => (format!("stream {id}"), format!("device {device}")),
-        };
-        writer.write(&name("process", &group));
-        writer.write(&name("thread", &own));
+    for writer in [&WRITER, &PROFILE] {
+        if let Some(writer) = writer.lock().as_mut() {
+            writer.event(row, (process, thread), &place, &text);
+        }
     }
-    writer.write(&text);
 }
-
 impl Writer {
+    fn create(path: &Path) -> Option<Self> {
+        match File::create(path) {
+            Ok(file) => {
+                let file = BufWriter::new(file);
+                Some(Self { file, first: true, named: BTreeSet::new(), failed: false })
+            }
+            Err(error) => {
+                eprintln!("ascendcl-sim: cannot write the timeline to {}: {error}", path.display());
+                None
+            }
+        }
+    }
+
+    /// Writes an event, and before the first one of a row its name.
+    fn event(&mut self, row: Row, (process, thread): (u32, u64), place: &str, text: &str) {
+        let name = |what: &str, name: &dyn Display| {
+            format!(
+                "{{\"ph\":\"M\",\"name\":\"{what}_name\",{place},\"args\":{{\"name\":{}}}}}",
+                Text(&name.to_string())
+            )
+        };
+        if self.named.insert((process, thread)) {
+            let (own, group): (String, String) = match row {
+                Row::Thread => (thread_name().to_string(), "host".into()),
+                Row::Stream { device, id } => (format!("stream {id}"), format!("device {device}")),
+            };
+            self.write(&name("process", &group));
+            self.write(&name("thread", &own));
+        }
+        self.write(text);
+    }
+
     fn write(&mut self, event: &str) {
         let comma = if std::mem::take(&mut self.first) { "[\n" } else { ",\n" };
         let written =

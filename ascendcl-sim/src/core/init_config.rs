@@ -18,7 +18,7 @@ const MOST_DEPTH: usize = 10;
 const PRINT_SPACE: std::ops::RangeInclusive<i64> = 1024..=64 << 20;
 
 /// The bytes of the file: 100003 if there is no such file. What is wrong with what it says comes later.
-pub(super) fn read(path: &str) -> Result<Vec<u8>, aclError> {
+pub(crate) fn read(path: &str) -> Result<Vec<u8>, aclError> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(bytes),
         // A directory can be opened but not read; that it is no file is noticed when it is parsed.

@@ -10,9 +10,10 @@ use super::describe::{Description, prepare};
 use super::element::Element;
 use super::engine::{Input, Program};
 use crate::check::leak::{LiveKind, Registration, register};
-use crate::core::{Context, current_context};
+use crate::core::{Context, clock, current_context};
 use crate::error::fail;
 use crate::lock::Mutex;
+use crate::profiling::subscribe;
 
 static MODELS: Mutex<BTreeMap<u32, (Arc<Model>, Registration)>> = Mutex::new(BTreeMap::new());
 
@@ -72,7 +73,9 @@ impl Model {
                 ),
             ));
         }
+        let started = clock::now();
         let outputs = self.compute(inputs);
+        subscribe::executed(self.id, self.device, started, clock::now());
         self.running.store(false, Ordering::Release);
         outputs
     }

@@ -16,3 +16,5 @@ mod malformed;
 mod no_engine;
 #[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(feature = "onnx")]
+mod subscribe;
