@@ -41,12 +41,12 @@ pub(crate) struct Condition {
 impl Condition {
     /// As the key of a wait.
     pub(crate) fn key(self) -> u64 {
-        u64::from(self.value) | (u64::from(self.mode.0 as u32 & 0xff) << 32) | (u64::from(self.clear) << 40)
+        u64::from(self.value) | (u64::from(self.mode.0 & 0xff) << 32) | (u64::from(self.clear) << 40)
     }
 
     fn of(key: u64) -> Self {
         Self {
-            mode: aclrtCntNotifyWaitMode(((key >> 32) & 0xff) as _),
+            mode: aclrtCntNotifyWaitMode((key >> 32) as u32 & 0xff),
             value: key as u32,
             clear: (key >> 40) != 0,
         }

@@ -101,7 +101,10 @@ impl SharedEvent {
     /// Waits until a record is done; true if `deadline` passes first.
     pub(super) fn wait(&self, number: u64, deadline: Option<Instant>) -> bool {
         let mut looks = 0u32;
-        while !self.is_done(number) && !(looks % LOOKS == LOOKS - 1 && self.is_orphan(number)) {
+        while !self.is_done(number) {
+            if looks % LOOKS == LOOKS - 1 && self.is_orphan(number) {
+                break;
+            }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return true;
             }
