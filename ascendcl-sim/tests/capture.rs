@@ -551,3 +551,75 @@ fn a_context_ends_with_its_captures() {
     ok!(aclrtFree, memory);
     ok!(aclrtResetDevice, 0);
 }
+
+#[cfg(feature = "export")]
+mod external {
+    //! Functions that are newer than the table.
+
+    use super::*;
+
+    unsafe extern "C" {
+        fn aclrtRecordEventWithFlag(event: aclrtEvent, stream: aclrtStream, flag: u32) -> aclError;
+        fn aclrtStreamWaitEventWithFlag(
+            stream: aclrtStream,
+            event: aclrtEvent,
+            timeout: u32,
+            flag: u32,
+        ) -> aclError;
+    }
+
+    fn record(event: aclrtEvent, stream: aclrtStream, flag: u32) -> aclError {
+        // SAFETY: handles are checked.
+        unsafe { aclrtRecordEventWithFlag(event, stream, flag) }
+    }
+
+    fn wait(stream: aclrtStream, event: aclrtEvent, timeout: u32, flag: u32) -> aclError {
+        // SAFETY: handles are checked.
+        unsafe { aclrtStreamWaitEventWithFlag(stream, event, timeout, flag) }
+    }
+
+    #[test]
+    fn captures_order_themselves_with_each_other_and_with_streams() {
+        let _session = full();
+        let (first, second, outside) = (stream(), stream(), stream());
+        let (event, into) = (sync_event(), sync_event());
+        let (input, output) = (pinned(LEN), pinned(LEN));
+        let (memory, middle) = (device_memory(LEN), device_memory(LEN));
+        let null = ptr::null_mut();
+        assert_eq!(record(null, first, 1), 100_000);
+        assert_eq!(record(event, first, 2), 100_000);
+        assert_eq!(record(event, first, 1), 107_029);
+        assert_eq!(wait(first, null, 0, 1), 100_000);
+        assert_eq!(wait(first, event, 0, 2), 100_000);
+        assert_eq!(wait(first, event, 1, 1), 100_000);
+        assert_eq!(wait(first, event, 0, 1), 107_029);
+        assert_eq!(wait(first, event, 0, 0), 0);
+        begin(first, RELAXED);
+        assert_eq!(wait(first, into, 0, 1), 0);
+        assert_eq!(wait(first, into, 0, 1), 107_000, "once in a capture");
+        assert_eq!(record(into, first, 1), 107_000);
+        copy(middle, memory, D2D, first);
+        assert_eq!(record(event, first, 1), 0);
+        let one = end(first);
+        begin(second, RELAXED);
+        assert_eq!(wait(second, event, 0, 1), 0);
+        copy(output, middle, D2H, second);
+        let two = end(second);
+        for round in 1..30 {
+            bytes(input, LEN).fill(round);
+            copy(memory, input, H2D, outside);
+            assert_eq!(record(into, outside, 0), 0);
+            ok!(aclmdlRIExecuteAsync, one, first);
+            ok!(aclmdlRIExecuteAsync, two, second);
+            ok!(aclrtSynchronizeStream, second);
+            assert!(bytes(output, LEN).iter().all(|&byte| byte == round));
+            ok!(aclrtSynchronizeEvent, event);
+        }
+        ok!(aclmdlRIDestroy, one);
+        ok!(aclmdlRIDestroy, two);
+        [event, into].iter().for_each(|&event| ok!(aclrtDestroyEvent, event));
+        [input, output].iter().for_each(|&memory| ok!(aclrtFreeHost, memory));
+        [memory, middle].iter().for_each(|&memory| ok!(aclrtFree, memory));
+        [first, second, outside].iter().for_each(|&stream| ok!(aclrtDestroyStream, stream));
+    }
+}

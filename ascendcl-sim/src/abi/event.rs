@@ -124,26 +124,31 @@ unsafe extern "C" fn aclrtDestroyEvent(event: aclrtEvent) -> aclError {
 unsafe extern "C" fn aclrtRecordEvent(event: aclrtEvent, stream: aclrtStream) -> aclError {
     call!("aclrtRecordEvent", || {
         not_null(event, "event")?;
-        let event = find(event)?;
-        let stream = find_stream(stream)?;
-        usable_by_host(&event)?;
-        let stream = resolve_found(stream)?;
-        if event.device().id() != stream.device().id() {
-            return Err(fail(
-                sys::ACL_ERROR_RT_PARAM_INVALID,
-                format_args!(
-                    "an event of device {} cannot be recorded on a stream of device {}",
-                    event.device().id(),
-                    stream.device().id()
-                ),
-            ));
-        }
-        if instance::record_event(&stream, &event, false)? {
-            return Ok(());
-        }
-        let number = event.issue_record()?;
-        stream.push(Task::Record { event: Arc::clone(&event), number }).inspect_err(|_| event.abandon(number))
+        record(event, stream, false)
     })
+}
+
+/// With `external` only what `aclrtRecordEventWithFlag` adds.
+pub(super) fn record(event: aclrtEvent, stream: aclrtStream, external: bool) -> Result<(), aclError> {
+    let event = find(event)?;
+    let stream = find_stream(stream)?;
+    usable_by_host(&event)?;
+    let stream = resolve_found(stream)?;
+    if event.device().id() != stream.device().id() {
+        return Err(fail(
+            sys::ACL_ERROR_RT_PARAM_INVALID,
+            format_args!(
+                "an event of device {} cannot be recorded on a stream of device {}",
+                event.device().id(),
+                stream.device().id()
+            ),
+        ));
+    }
+    if instance::record_event(&stream, &event, external)? {
+        return Ok(());
+    }
+    let number = event.issue_record()?;
+    stream.push(Task::Record { event: Arc::clone(&event), number }).inspect_err(|_| event.abandon(number))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -177,7 +182,7 @@ unsafe extern "C" fn aclrtResetEvent(event: aclrtEvent, stream: aclrtStream) -> 
 unsafe extern "C" fn aclrtStreamWaitEvent(stream: aclrtStream, event: aclrtEvent) -> aclError {
     call!("aclrtStreamWaitEvent", || {
         not_null(event, "event")?;
-        wait(stream, event, None)
+        wait(stream, event, None, false)
     })
 }
 
@@ -191,12 +196,17 @@ unsafe extern "C" fn aclrtStreamWaitEventWithTimeout(
         let seconds = u32::try_from(timeout).map_err(|_| {
             fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("a timeout of {timeout} seconds is negative"))
         })?;
-        wait(stream, event, Some(seconds))
+        wait(stream, event, Some(seconds), false)
     })
 }
 
-/// Without `seconds` the process-wide default holds; 0 is for ever.
-fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<(), aclError> {
+/// Without `seconds` the process-wide default holds; 0 is for ever. With `external` only what `aclrtStreamWaitEventWithFlag` adds.
+pub(super) fn wait(
+    stream: aclrtStream,
+    event: aclrtEvent,
+    seconds: Option<u32>,
+    external: bool,
+) -> Result<(), aclError> {
     let stream = find_stream(stream)?;
     if event.is_null() {
         return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "event must not be NULL"));
@@ -219,7 +229,7 @@ fn wait(stream: aclrtStream, event: aclrtEvent, seconds: Option<u32>) -> Result<
     }
     let seconds = seconds.unwrap_or_else(|| stream.device().wait_seconds().load(Ordering::Relaxed));
     let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-    if instance::wait_event(&stream, &event, timeout, false)? {
+    if instance::wait_event(&stream, &event, timeout, external)? {
         return Ok(());
     }
     let Some(until) = event.capture()? else { return Ok(()) };

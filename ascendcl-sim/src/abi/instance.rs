@@ -8,12 +8,16 @@ use ascendcl_sys::{
     aclrtCallback, aclrtLaunchKernelAttrId, aclrtLaunchKernelAttrValue, aclrtStream,
 };
 
+use super::launch::config;
 use super::{call, fill, invalid, not_null};
-use crate::core::instance::{self, Instance};
+use crate::core::instance::{self, Change, Instance};
 use crate::core::report::Function;
 use crate::core::stream::{self, Stream, check_stream_context};
-use crate::core::{Context, current_context};
+use crate::core::{Context, current_context, value};
 use crate::error::fail;
+use crate::kernel::binary::find_function;
+use crate::kernel::task::{Arguments, KernelParams};
+use crate::memory;
 
 fn wrong(what: impl std::fmt::Display) -> aclError {
     fail(sys::ACL_ERROR_RT_PARAM_INVALID, what)
@@ -427,8 +431,60 @@ unsafe extern "C" fn aclmdlRITaskSetParams(task: aclmdlRITask, params: *mut aclm
         given(params, "params")?;
         let node = instance::task(task)?;
         // SAFETY: not NULL, and the caller passes parameters.
-        instance::set_params(&node, unsafe { &*params })
+        let params = unsafe { &*params };
+        instance::set_params(&node, |now| change(now, params))
     })
+}
+
+/// What a program wants of a task that is one of type `now`.
+fn change(now: aclmdlRITaskType, params: &aclmdlRITaskParams) -> Result<Change, aclError> {
+    let kind = params.type_;
+    match kind {
+        sys::ACL_MODEL_RI_TASK_KERNEL => {
+            if now != sys::ACL_MODEL_RI_TASK_KERNEL {
+                return Err(wrong("the task is no kernel"));
+            }
+            if !params.taskGrp.is_null() {
+                return Err(wrong("taskGrp must be NULL"));
+            }
+            // SAFETY: the type says which member is meant, and all are plain.
+            let kernel = unsafe { &params.__bindgen_anon_1.kernelTaskParams };
+            given(kernel.funcHandle, "funcHandle")?;
+            let function = find_function(kernel.funcHandle)?;
+            given(kernel.args, "args")?;
+            if kernel.argsSize == 0 {
+                return Err(wrong("argsSize must not be 0"));
+            }
+            let config = config(kernel.cfg)?;
+            let arguments = if kernel.isHostArgs == 0 {
+                Arguments::device(kernel.args.addr(), kernel.argsSize)
+            } else {
+                // SAFETY: not NULL, and the caller passes as many bytes as it says.
+                let bytes = unsafe { std::slice::from_raw_parts(kernel.args.cast::<u8>(), kernel.argsSize) };
+                Arguments::Host { bytes: bytes.to_vec(), placeholders: Vec::new() }
+            };
+            Ok(Change::Kernel(KernelParams { function, blocks: kernel.numBlocks, arguments, config }))
+        }
+        sys::ACL_MODEL_RI_TASK_VALUE_WRITE | sys::ACL_MODEL_RI_TASK_VALUE_WAIT => {
+            if now == sys::ACL_MODEL_RI_TASK_DEFAULT {
+                return Err(wrong("a task of this kind cannot be replaced"));
+            }
+            if !params.taskGrp.is_null() || !params.opInfoPtr.is_null() || params.opInfoSize != 0 {
+                return Err(wrong("taskGrp, opInfoPtr and opInfoSize must be NULL and 0"));
+            }
+            if kind == sys::ACL_MODEL_RI_TASK_VALUE_WRITE {
+                // SAFETY: as above.
+                let write = unsafe { &params.__bindgen_anon_1.valueWriteTaskParams };
+                let range = memory::device_range(write.devAddr, value::SIZE)?;
+                return Ok(Change::Write { range, value: write.value });
+            }
+            // SAFETY: as above.
+            let wait = unsafe { &params.__bindgen_anon_1.valueWaitTaskParams };
+            let range = memory::device_range(wait.devAddr, value::SIZE)?;
+            Ok(Change::Wait { range, value: wait.value, how: wait.flag })
+        }
+        other => Err(wrong(format_args!("tasks of type {} cannot be set", other.0))),
+    }
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -442,18 +498,16 @@ unsafe extern "C" fn aclmdlRITaskDisable(task: aclmdlRITask) -> aclError {
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclmdlRIKernelTaskGetAttribute(
     task: aclmdlRITask,
-    _attrId: aclrtLaunchKernelAttrId,
+    attrId: aclrtLaunchKernelAttrId,
     attrValue: *mut aclrtLaunchKernelAttrValue,
 ) -> aclError {
     call!("aclmdlRIKernelTaskGetAttribute", || {
-        given(task, "task")?;
-        given(attrValue, "attrValue")?;
-        let node = instance::task(task)?;
-        instance::instance_of(&node)?;
-        if node.kind() != sys::ACL_MODEL_RI_TASK_KERNEL {
-            return Err(wrong(format_args!("a task of type {} is no kernel", node.type_name())));
-        }
-        Err(unsupported("the attributes of a kernel in a running instance are not simulated"))
+        not_null(task, "task")?;
+        not_null(attrValue, "attrValue")?;
+        let value = instance::kernel_attribute(&*instance::task(task)?, attrId)?;
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { attrValue.write(value) };
+        Ok(())
     })
 }
 

@@ -182,7 +182,7 @@ fn placeholders(
 }
 
 /// The configuration of a launch, checked.
-fn config(config: *const aclrtLaunchKernelCfg) -> Result<Vec<aclrtLaunchKernelAttr>, aclError> {
+pub(super) fn config(config: *const aclrtLaunchKernelCfg) -> Result<Vec<aclrtLaunchKernelAttr>, aclError> {
     if config.is_null() {
         return Ok(Vec::new());
     }

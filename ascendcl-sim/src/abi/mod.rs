@@ -21,6 +21,8 @@ mod device;
 mod dump;
 mod event;
 mod exception;
+#[cfg(feature = "export")]
+mod external;
 mod gears;
 mod group;
 mod instance;

@@ -1,7 +1,6 @@
 //! Waiting for and writing values in device memory from a stream.
 
 use core::ffi::c_void;
-use std::sync::Arc;
 
 use ascendcl_sys::{self as sys, AclApi, aclError, aclrtStream};
 
@@ -9,7 +8,7 @@ use super::{call, fill, not_null};
 use crate::core::task::Task;
 use crate::core::value::{self, ValueWait};
 use crate::core::{find_stream, resolve_found};
-use crate::error::{SUCCESS, fail};
+use crate::error::fail;
 use crate::memory::{DeviceRange, device_range};
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -27,10 +26,7 @@ unsafe extern "C" fn aclrtValueWrite(
         }
         let range = place(devAddr)?;
         let stream = resolve_found(stream)?;
-        match stream.submit("value write", Arc::new(move || value::write(&range, value))) {
-            SUCCESS => Ok(()),
-            code => Err(code),
-        }
+        stream.push(Task::Write { range, value })
     })
 }
 

@@ -11,7 +11,7 @@ use super::wait::Waitable;
 use crate::check::Origin;
 use crate::check::fault::TaskFault;
 use crate::kernel::task::KernelTask;
-use crate::memory::{Place, Transfer};
+use crate::memory::{DeviceRange, Place, Transfer};
 
 /// Work of a kind that has no variant of its own. Captured work runs again and again.
 pub(crate) type Work = Arc<dyn Fn() -> Result<(), aclError> + Send + Sync>;
@@ -33,6 +33,7 @@ pub(crate) enum Task {
     Reset { event: Arc<Event> },
     Callback(Launch),
     Kernel(Arc<KernelTask>),
+    Write { range: DeviceRange, value: u64 },
     Work { operation: &'static str, work: Work },
 }
 
@@ -47,6 +48,7 @@ impl Task {
             Self::Reset { .. } => "event reset",
             Self::Callback(_) => "callback",
             Self::Kernel(_) => "kernel",
+            Self::Write { .. } => "value write",
             Self::Work { operation, .. } => operation,
         }
     }

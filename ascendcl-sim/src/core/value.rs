@@ -41,6 +41,11 @@ impl ValueWait {
         Arc::new_cyclic(|me| Self { me: Weak::clone(me), range, value, how, waiters: Mutex::default() })
     }
 
+    /// Where the value is, what it is compared with, and how.
+    pub(crate) fn condition(&self) -> (&DeviceRange, u64, u32) {
+        (&self.range, self.value, self.how)
+    }
+
     fn holds(&self, now: u64) -> bool {
         match self.how {
             sys::ACL_STREAM_WAIT_VALUE_GEQ => now.wrapping_sub(self.value).cast_signed() >= 0,
@@ -97,6 +102,10 @@ fn look_at_all() {
 }
 
 impl Waitable for ValueWait {
+    fn as_value(&self) -> Option<&ValueWait> {
+        Some(self)
+    }
+
     fn operation(&self) -> &'static str {
         "value wait"
     }

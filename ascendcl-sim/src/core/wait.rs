@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ascendcl_sys::aclError;
 
 use super::stream::{Signal, Stream};
+use super::value::ValueWait;
 use crate::check::Mark;
 
 /// Something that streams wait for.
@@ -21,6 +22,11 @@ pub(crate) trait Waitable: Send + Sync {
 
     /// What those knew who made it pass.
     fn mark(&self) -> &Mark;
+
+    /// The value it is, if it is one in memory.
+    fn as_value(&self) -> Option<&ValueWait> {
+        None
+    }
 
     /// Whether a wait with `key` passes without being queued anywhere. Only what waiting does not use up may say so.
     fn passed(&self, _key: u64) -> bool {

@@ -93,6 +93,8 @@ pub(crate) struct Features {
     pub(crate) cross_device_wait: bool,
     /// `aclrtSetStreamFailureMode` of the default stream.
     pub(crate) default_stream_failure_mode: bool,
+    /// Events that order captured work and work outside of it: `aclrtRecordEventWithFlag`, `aclrtStreamWaitEventWithFlag`.
+    pub(crate) external_events: bool,
     /// Streams with `ACL_STREAM_HUGE`.
     pub(crate) huge_streams: bool,
     /// Streams that check for overflow and carry a tag; where they do not, setting these is accepted and does nothing.
@@ -129,6 +131,7 @@ impl Profile {
                 host_registration: false,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
+                external_events: false,
                 huge_streams: true,
                 stream_overflow_check: false,
                 shared_buffers: false,
@@ -163,6 +166,7 @@ impl Profile {
                 host_registration: false,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
+                external_events: false,
                 huge_streams: false,
                 stream_overflow_check: false,
                 shared_buffers: false,
@@ -196,6 +200,7 @@ impl Profile {
                 host_registration: true,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
+                external_events: true,
                 huge_streams: true,
                 stream_overflow_check: true,
                 shared_buffers: false,
@@ -229,6 +234,7 @@ impl Profile {
                 host_registration: true,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
+                external_events: true,
                 huge_streams: true,
                 stream_overflow_check: true,
                 shared_buffers: true,

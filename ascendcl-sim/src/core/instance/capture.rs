@@ -305,6 +305,7 @@ pub(crate) fn record_event(
     let capturing = stream.intake().capturing();
     if external {
         let capturing = capturing.ok_or_else(|| not_capturing(stream))?;
+        has_external_events(stream)?;
         capturing.check_external(event, true)?;
         capturing.add(Step::Record { event: Arc::clone(event), external }, stream)?;
         return Ok(true);
@@ -352,6 +353,7 @@ pub(crate) fn wait_event(
     let step = || Step::Wait { event: Arc::clone(event), external, timeout };
     if external {
         let capturing = stream.intake().capturing().ok_or_else(|| not_capturing(stream))?;
+        has_external_events(stream)?;
         capturing.check_external(event, false)?;
         capturing.add(step(), stream)?;
         return Ok(true);
@@ -451,6 +453,13 @@ pub(crate) fn reset_event(stream: &Arc<Stream>, event: &Arc<Event>) -> Result<bo
     let Some(lane) = lane else { return Ok(false) };
     lane.add(step, stream)?;
     Ok(true)
+}
+
+fn has_external_events(stream: &Stream) -> Result<(), aclError> {
+    if stream.device().profile().features.external_events {
+        return Ok(());
+    }
+    Err(unsupported("this chip has no events between captured work and the rest"))
 }
 
 fn not_capturing(stream: &Stream) -> aclError {

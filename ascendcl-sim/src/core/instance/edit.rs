@@ -4,14 +4,22 @@ use core::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
 
-use ascendcl_sys::{self as sys, aclError, aclmdlRITaskParams, aclmdlRITaskType};
+use ascendcl_sys::{
+    self as sys, aclError, aclmdlRITaskParams, aclmdlRITaskType, aclrtLaunchKernelAttrId,
+    aclrtLaunchKernelAttrValue,
+};
 
 use super::super::event::{EVENTS, Event};
+use super::super::task::Task;
+use super::super::value::ValueWait;
 use super::super::{Context, Stream};
 use super::node::{Node, Step};
 use super::{Instance, Status};
-use crate::error::fail;
+use crate::check::Access;
+use crate::error::{fail, take_text};
 use crate::handle::{Kind, Table};
+use crate::kernel::task::{Arguments, KernelParams, KernelTask};
+use crate::memory::{self, DeviceRange, PageSize};
 
 pub(crate) static TASKS: Table<Node> = Table::new(Kind::InstanceTask);
 
@@ -84,9 +92,8 @@ fn event_handle(event: &Arc<Event>) -> *mut c_void {
 
 /// `aclmdlRITaskGetParams`
 pub(crate) fn params(node: &Node, params: &mut aclmdlRITaskParams) -> Result<(), aclError> {
-    instance_of(node)?;
-    let kind = node.kind();
-    params.type_ = kind;
+    let instance = instance_of(node)?;
+    params.type_ = node.kind();
     match node.step() {
         Step::Signal { event, .. } | Step::Record { event, external: false } => {
             params.__bindgen_anon_1.eventRecordTaskParams = sys::aclmdlRIEventRecordTaskParams {
@@ -123,17 +130,40 @@ pub(crate) fn params(node: &Node, params: &mut aclmdlRITaskParams) -> Result<(),
                 resetFlag: 0,
             };
         }
-        _ if kind == sys::ACL_MODEL_RI_TASK_DEFAULT => {
-            return Err(invalid(format_args!("a task of type {} has no parameters", node.type_name())));
+        Step::Task(Task::Write { range, value }) => {
+            params.__bindgen_anon_1.valueWriteTaskParams = sys::aclmdlRIValueWriteTaskParams {
+                devAddr: ptr::without_provenance_mut(range.address()),
+                value,
+            };
         }
-        _ => {
-            return Err(unsupported(format_args!(
-                "the parameters of a task of type {} are not simulated",
-                node.type_name()
-            )));
+        Step::Task(Task::Wait { on, .. }) if on.as_value().is_some() => {
+            if let Some((range, value, flag)) = on.as_value().map(ValueWait::condition) {
+                params.__bindgen_anon_1.valueWaitTaskParams = sys::aclmdlRIValueWaitTaskParams {
+                    devAddr: ptr::without_provenance_mut(range.address()),
+                    value,
+                    flag,
+                };
+            }
         }
+        Step::Task(Task::Kernel(kernel)) => {
+            let kernel = kernel.params();
+            let (args, size) = match &kernel.arguments {
+                Arguments::Device { address, size, .. } => (*address, *size),
+                Arguments::Host { bytes, .. } => (instance.device_copy(node, bytes)?, bytes.len()),
+            };
+            params.__bindgen_anon_1.kernelTaskParams = sys::aclmdlRIKernelTaskParams {
+                funcHandle: kernel.function.handle(),
+                cfg: ptr::null_mut(),
+                args: ptr::without_provenance_mut(args),
+                isHostArgs: 0,
+                argsSize: size,
+                numBlocks: kernel.blocks,
+                rsv: [0; 10],
+            };
+            params.taskGrp = node.group.lock().map_or(ptr::null_mut(), ptr::without_provenance_mut);
+        }
+        _ => return Err(invalid(format_args!("a task of type {} has no parameters", node.type_name()))),
     }
-    params.taskGrp = node.group.lock().map_or(ptr::null_mut(), ptr::without_provenance_mut);
     Ok(())
 }
 
@@ -169,23 +199,81 @@ pub(crate) fn disable(node: &Node) -> Result<(), aclError> {
     Ok(())
 }
 
-/// `aclmdlRITaskSetParams`
-pub(crate) fn set_params(node: &Node, params: &aclmdlRITaskParams) -> Result<(), aclError> {
+/// What a task is to become.
+pub(crate) enum Change {
+    Kernel(KernelParams),
+    Write { range: DeviceRange, value: u64 },
+    Wait { range: DeviceRange, value: u64, how: u32 },
+}
+
+/// `aclmdlRITaskSetParams`; `read` makes sense of the parameters.
+pub(crate) fn set_params(
+    node: &Node,
+    read: impl FnOnce(aclmdlRITaskType) -> Result<Change, aclError>,
+) -> Result<(), aclError> {
     let instance = instance_of(node)?;
     instance.check_editable()?;
-    instance.state.lock().status = Status::Updating;
-    let kind = params.type_;
-    let allowed = kind == sys::ACL_MODEL_RI_TASK_KERNEL
-        || kind == sys::ACL_MODEL_RI_TASK_VALUE_WRITE
-        || kind == sys::ACL_MODEL_RI_TASK_VALUE_WAIT;
+    // Until all has gone well.
     instance.state.lock().status = Status::Faulty;
-    if !allowed {
-        return Err(invalid(format_args!("tasks of type {} cannot be set", kind.0)));
+    let kind = node.kind();
+    let task = match read(kind)? {
+        Change::Kernel(params) => Task::Kernel(KernelTask::new(params)),
+        Change::Write { range, value } => Task::Write { range, value },
+        Change::Wait { range, value, how } => {
+            Task::Wait { on: ValueWait::new(range, value, how), key: 0, timeout: None }
+        }
+    };
+    node.set_edit(Some(Step::Task(task)));
+    instance.state.lock().status = Status::Updating;
+    Ok(())
+}
+
+/// `aclmdlRIKernelTaskGetAttribute`
+pub(crate) fn kernel_attribute(
+    node: &Node,
+    id: aclrtLaunchKernelAttrId,
+) -> Result<aclrtLaunchKernelAttrValue, aclError> {
+    let Step::Task(Task::Kernel(kernel)) = node.step() else {
+        return Err(invalid(format_args!("a task of type {} is no kernel", node.type_name())));
+    };
+    let known = [
+        sys::ACL_RT_LAUNCH_KERNEL_ATTR_SCHEM_MODE,
+        sys::ACL_RT_LAUNCH_KERNEL_ATTR_DYN_UBUF_SIZE,
+        sys::ACL_RT_LAUNCH_KERNEL_ATTR_DATA_DUMP,
+        sys::ACL_RT_LAUNCH_KERNEL_ATTR_TIMEOUT,
+        sys::ACL_RT_LAUNCH_KERNEL_ATTR_TIMEOUT_US,
+    ];
+    if !known.contains(&id) {
+        return Err(invalid(format_args!("attribute {} of a kernel cannot be asked for", id.0)));
     }
-    if node.kind() == sys::ACL_MODEL_RI_TASK_DEFAULT {
-        return Err(invalid(format_args!("a task of type {} cannot be replaced", node.type_name())));
+    let config = kernel.params().config;
+    let set = config.iter().find(|attribute| attribute.id == id).map(|attribute| attribute.value);
+    Ok(set.unwrap_or(aclrtLaunchKernelAttrValue { rsv: [0; 4] }))
+}
+
+impl Instance {
+    /// Where the arguments of a captured kernel lie in device memory.
+    fn device_copy(&self, node: &Node, bytes: &[u8]) -> Result<usize, aclError> {
+        let mut copy = node.arguments.lock();
+        if let Some(address) = *copy {
+            return Ok(address);
+        }
+        let pad = bytes.len().next_multiple_of(32);
+        let pointer = self.device().memory().allocate(bytes.len(), pad, PageSize::Normal)?;
+        memory::device_range(pointer, bytes.len())?.open(Access::WRITE)?.write_from(0, bytes);
+        *copy = Some(pointer.expose_provenance());
+        Ok(pointer.addr())
     }
-    Err(unsupported(format_args!("setting the parameters of tasks of type {} is not simulated", kind.0)))
+}
+
+/// Gives back what [`params`] made for a node.
+pub(super) fn end_node(node: &Node) {
+    if let Some(address) = node.arguments.lock().take()
+        && memory::free(ptr::with_exposed_provenance_mut(address)).is_err()
+    {
+        // It went with its device.
+        take_text();
+    }
 }
 
 /// `aclmdlRIUpdate`

@@ -40,7 +40,8 @@ use crate::lock::{Condvar, Mutex};
 pub(crate) use capture::{begin, end, info, record_event, reset_event, wait_event};
 pub(crate) use condition::{CONDITIONS, Condition, add_condition, create_condition};
 pub(crate) use edit::{
-    disable, instance_of, params, set_params, stream_tasks, streams, task, task_type, update,
+    Change, disable, instance_of, kernel_attribute, params, set_params, stream_tasks, streams, task,
+    task_type, update,
 };
 pub(crate) use group::{begin_group, begin_update, check_single, end_group, end_update};
 pub(crate) use intake::Intake;
@@ -393,6 +394,7 @@ impl Instance {
         for member in members {
             member.lane.unbind();
             for node in member.lane.nodes() {
+                edit::end_node(&node);
                 if let node::Step::Label(label) = node.step() {
                     label.take_up();
                 }

@@ -83,6 +83,8 @@ pub(crate) struct Node {
     disabled: AtomicBool,
     /// Part of a task group.
     pub(super) group: Mutex<Option<usize>>,
+    /// A copy of a kernel's arguments in device memory, once somebody asked for it.
+    pub(super) arguments: Mutex<Option<usize>>,
     /// Its handle, once somebody asked for it.
     pub(super) handle: OnceLock<usize>,
     /// Where the program queued it.
@@ -99,6 +101,7 @@ impl Node {
             edit: Mutex::new(None),
             disabled: AtomicBool::new(false),
             group: Mutex::new(None),
+            arguments: Mutex::new(None),
             handle: OnceLock::new(),
             origin,
         }
@@ -115,6 +118,7 @@ impl Node {
     pub(super) fn replace(&self, step: Step) {
         let before = std::mem::replace(&mut *self.step.lock(), step);
         drop(before);
+        super::edit::end_node(self);
     }
 
     pub(super) fn is_disabled(&self) -> bool {
@@ -161,8 +165,8 @@ impl Node {
             Step::Signal { .. } | Step::Record { .. } => sys::ACL_MODEL_RI_TASK_EVENT_RECORD,
             Step::Await { .. } | Step::Wait { .. } => sys::ACL_MODEL_RI_TASK_EVENT_WAIT,
             Step::Reset { .. } => sys::ACL_MODEL_RI_TASK_EVENT_RESET,
-            Step::Task(task) if task.operation() == "value write" => sys::ACL_MODEL_RI_TASK_VALUE_WRITE,
-            Step::Task(task) if task.operation() == "value wait" => sys::ACL_MODEL_RI_TASK_VALUE_WAIT,
+            Step::Task(Task::Write { .. }) => sys::ACL_MODEL_RI_TASK_VALUE_WRITE,
+            Step::Task(Task::Wait { on, .. }) if on.as_value().is_some() => sys::ACL_MODEL_RI_TASK_VALUE_WAIT,
             _ => sys::ACL_MODEL_RI_TASK_DEFAULT,
         }
     }

@@ -7,7 +7,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::super::task::{Queued, Task};
 use super::super::wait::Waitable;
-use super::super::{clock, executor, timer};
+use super::super::{clock, executor, timer, value};
 use super::{Failure, Run, Signal, State, Stream};
 use crate::check::fault::TaskFault;
 use crate::error::{self, fail};
@@ -128,6 +128,9 @@ impl Stream {
             Task::Copy(transfer) => Outcome::Done(guarded("copy", || transfer.run())),
             Task::Set { place, byte } => Outcome::Done(guarded("memset", || memory::fill(place, *byte))),
             Task::Kernel(task) => Outcome::Done(guarded("kernel", || task.run(self))),
+            Task::Write { range, value } => {
+                Outcome::Done(guarded("value write", || value::write(range, *value)))
+            }
             Task::Work { operation, work } => Outcome::Done(guarded(operation, &**work)),
         }
     }
