@@ -80,7 +80,8 @@ struct State {
     /// The machine that all this is about.
     machine: usize,
     mode: Mode,
-    path: PathBuf,
+    /// Where results go.
+    path: Option<PathBuf>,
     /// A start that no stop has answered.
     started: bool,
     /// What is collected, of each device.
@@ -95,7 +96,7 @@ impl State {
     const NEW: Self = Self {
         machine: 0,
         mode: Mode::Off,
-        path: PathBuf::new(),
+        path: None,
         started: false,
         running: BTreeMap::new(),
         folders: 0,
@@ -133,7 +134,7 @@ fn begin(state: &mut State, path: &Path) -> Result<(), aclError> {
             format_args!("the result path {} has a character that it must not have", absolute.display());
         return Err(fail(sys::ACL_ERROR_INVALID_FILE, text));
     }
-    state.path = absolute;
+    state.path = Some(absolute);
     state.mode = Mode::Collecting;
     Ok(())
 }
@@ -166,7 +167,7 @@ fn set_path(path: &str) -> Result<(), ()> {
     }
     let mut state = state();
     if state.mode == Mode::Collecting && !path.is_empty() {
-        state.path = std::path::absolute(path).map_err(drop)?;
+        state.path = Some(std::path::absolute(path).map_err(drop)?);
     }
     Ok(())
 }
@@ -303,7 +304,8 @@ pub(crate) fn stop(handle: *const aclprofConfig) -> Result<(), aclError> {
 fn result_file(state: &mut State) -> Result<PathBuf, aclError> {
     state.folders += 1;
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let folder = state.path.join(format!("PROF_{:06}_{time}_{}", state.folders, os::id()));
+    let name = format!("PROF_{:06}_{time}_{}", state.folders, os::id());
+    let folder = state.path.clone().unwrap_or_default().join(name);
     fs::create_dir_all(&folder).map_err(|error| {
         let text = format_args!("the folder {} for results cannot be made: {error}", folder.display());
         fail(sys::ACL_ERROR_INVALID_FILE, text)
