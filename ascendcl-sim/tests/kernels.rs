@@ -505,3 +505,24 @@ fn cpu_kernels_are_registered_by_hand() {
     ok!(aclrtDestroyStream, stream);
     ok!(aclrtBinaryUnLoad, binary);
 }
+
+#[test]
+fn no_symbol_is_known() {
+    let _card = full();
+    let (mut value, mut address, mut size) = (0u64, ptr::null_mut(), 0);
+    let place: *mut c_void = (&raw mut value).cast();
+    assert_eq!(acl!(aclrtGetSymbolAddress, ptr::null(), &mut address), 100_000);
+    assert_eq!(acl!(aclrtGetSymbolAddress, place, &mut address), 107_043);
+    assert_eq!(acl!(aclrtGetSymbolSize, place, &mut size), 107_043);
+    let to = |count, kind| acl!(aclrtMemcpyToSymbol, place, place, count, 0, kind);
+    assert_eq!(to(0, sys::ACL_MEMCPY_HOST_TO_HOST), 0);
+    assert_eq!(to(8, sys::ACL_MEMCPY_DEVICE_TO_HOST), 100_000);
+    assert_eq!(to(8, sys::ACL_MEMCPY_DEFAULT), 107_043);
+    let from = |room, kind| acl!(aclrtMemcpyFromSymbolAsync, place, room, place, 8, 0, kind, ptr::null_mut());
+    assert_eq!(from(7, sys::ACL_MEMCPY_DEFAULT), 100_000);
+    assert_eq!(from(8, sys::ACL_MEMCPY_HOST_TO_DEVICE), 100_000);
+    assert_eq!(from(8, sys::ACL_MEMCPY_DEVICE_TO_HOST), 107_043);
+    ok!(aclrtResetDevice, 0);
+    assert_eq!(from(8, sys::ACL_MEMCPY_DEVICE_TO_HOST), 107_002);
+    ok!(aclrtSetDevice, 0);
+}
