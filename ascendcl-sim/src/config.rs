@@ -251,6 +251,7 @@ impl Config {
             trace: self.trace,
             seed: self.seed,
             visible,
+            physical: devices,
             faults: self.faults,
             wait_seconds: AtomicU32::new(0),
         }
@@ -275,6 +276,8 @@ pub(crate) struct Settings {
     pub(crate) wait_seconds: AtomicU32,
     /// Physical numbers of the devices the program sees, or why it sees none.
     pub(crate) visible: Result<Vec<usize>, String>,
+    /// Devices in the machine, visible or not.
+    pub(crate) physical: usize,
     pub(crate) faults: Vec<Fault>,
 }
 

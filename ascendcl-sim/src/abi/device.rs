@@ -1,10 +1,9 @@
 //! Devices.
 
-use ascendcl_sys::{self as sys, AclApi, aclError, aclrtDeviceStatus, aclrtUtilizationInfo};
+use ascendcl_sys::{self as sys, AclApi, aclError, aclrtDeviceStatus, aclrtTsId, aclrtUtilizationInfo};
 
 use super::{call, fill, invalid, milliseconds, not_null};
 use crate::core::{current_context, device, process};
-use crate::error::fail;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetDevice(deviceId: i32) -> aclError {
@@ -60,9 +59,14 @@ unsafe extern "C" fn aclrtSynchronizeDeviceWithTimeout(timeout: i32) -> aclError
 unsafe extern "C" fn aclrtQueryDeviceStatus(deviceId: i32, deviceStatus: *mut aclrtDeviceStatus) -> aclError {
     call!("aclrtQueryDeviceStatus", || {
         not_null(deviceStatus, "deviceStatus")?;
-        process::device(deviceId)?;
+        let device = process::device(deviceId)?;
+        let status = if device.is_lost() {
+            sys::ACL_RT_DEVICE_STATUS_ABNORMAL
+        } else {
+            sys::ACL_RT_DEVICE_STATUS_NORMAL
+        };
         // SAFETY: not NULL, and the caller passes a place to write to.
-        unsafe { deviceStatus.write(sys::ACL_RT_DEVICE_STATUS_NORMAL) };
+        unsafe { deviceStatus.write(status) };
         Ok(())
     })
 }
@@ -74,92 +78,24 @@ unsafe extern "C" fn aclrtGetDeviceUtilizationRate(
 ) -> aclError {
     call!("aclrtGetDeviceUtilizationRate", || {
         not_null(utilizationInfo, "utilizationInfo")?;
-        let device = process::device(deviceId)?;
         // SAFETY: not NULL, and the caller passes an initialised structure.
         let info = unsafe { &mut *utilizationInfo };
         if !info.utilizationExtend.is_null() {
             return Err(invalid("utilizationExtend must be NULL"));
         }
-        // A stream that runs keeps the one cube core busy; a chip of this kind has no vector cores of their own.
-        info.cubeUtilization = if device.is_busy() { 100 } else { 0 };
-        info.vectorUtilization = -1;
-        info.aicpuUtilization = 0;
+        // What is not to be had is -1 and no failure, even if there is no such device.
+        let device = process::device(deviceId).ok();
+        let busy = device.as_ref().map_or(-1, |device| if device.is_busy() { 100 } else { 0 });
+        let has_vector_cores = device.as_ref().is_some_and(|device| device.profile().chip.vector_cores > 0);
+        info.cubeUtilization = busy;
+        info.vectorUtilization = if has_vector_cores { 0 } else { -1 };
+        info.aicpuUtilization = if device.is_some() { 0 } else { -1 };
         info.memoryUtilization = -1;
         Ok(())
     })
 }
 
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtDeviceCanAccessPeer(
-    canAccessPeer: *mut i32,
-    deviceId: i32,
-    peerDeviceId: i32,
-) -> aclError {
-    call!("aclrtDeviceCanAccessPeer", || {
-        not_null(canAccessPeer, "canAccessPeer")?;
-        if deviceId == peerDeviceId {
-            return Err(invalid(format_args!("device {deviceId} is not a peer of itself")));
-        }
-        let device = process::device(deviceId)?;
-        process::device(peerDeviceId)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
-        unsafe { canAccessPeer.write(device.can_access_peer().into()) };
-        Ok(())
-    })
-}
-
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtDeviceEnablePeerAccess(peerDeviceId: i32, flags: u32) -> aclError {
-    call!("aclrtDeviceEnablePeerAccess", || {
-        if flags != 0 {
-            return Err(fail(sys::ACL_ERROR_FEATURE_UNSUPPORTED, format_args!("flags {flags:#x} must be 0")));
-        }
-        let context = current_context()?;
-        let device = context.device();
-        let peer = process::device(peerDeviceId)?;
-        if peer.id() == device.id() {
-            return Err(fail(
-                sys::ACL_ERROR_RT_PARAM_INVALID,
-                format_args!("device {peerDeviceId} is not a peer of itself"),
-            ));
-        }
-        if !device.can_access_peer() {
-            return Err(fail(
-                sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-                format_args!("device {} cannot access the memory of device {peerDeviceId}", device.id()),
-            ));
-        }
-        device.enable_peer(peer.id(), true);
-        Ok(())
-    })
-}
-
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtDeviceDisablePeerAccess(peerDeviceId: i32) -> aclError {
-    call!("aclrtDeviceDisablePeerAccess", || {
-        let context = current_context()?;
-        let peer = process::device(peerDeviceId)?;
-        context.device().enable_peer(peer.id(), false);
-        Ok(())
-    })
-}
-
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtDevicePeerAccessStatus(
-    deviceId: i32,
-    peerDeviceId: i32,
-    status: *mut i32,
-) -> aclError {
-    call!("aclrtDevicePeerAccessStatus", || {
-        not_null(status, "status")?;
-        let device = process::device(deviceId)?;
-        let peer = process::device(peerDeviceId)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
-        unsafe { status.write(device.peer_enabled(peer.id()).into()) };
-        Ok(())
-    })
-}
-
+/// Priorities of streams, the same for all chips: those without them ignore what streams ask for.
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtDeviceGetStreamPriorityRange(
     leastPriority: *mut i32,
@@ -178,11 +114,21 @@ unsafe extern "C" fn aclrtDeviceGetStreamPriorityRange(
     })
 }
 
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSetTsDevice(tsId: aclrtTsId) -> aclError {
+    call!("aclrtSetTsDevice", || {
+        if tsId != sys::ACL_TS_ID_AICORE && tsId != sys::ACL_TS_ID_AIVECTOR {
+            return Err(invalid(format_args!("tsId {} is unknown", tsId.0)));
+        }
+        // All chips that are simulated have one task scheduler, which then is the one.
+        Ok(())
+    })
+}
+
 pub(crate) fn fill(api: &mut AclApi) {
     fill!(api:
         aclrtSetDevice, aclrtResetDevice, aclrtResetDeviceForce, aclrtGetDevice, aclrtGetDeviceCount,
         aclrtSynchronizeDevice, aclrtSynchronizeDeviceWithTimeout, aclrtQueryDeviceStatus,
-        aclrtGetDeviceUtilizationRate, aclrtDeviceCanAccessPeer, aclrtDeviceEnablePeerAccess,
-        aclrtDeviceDisablePeerAccess, aclrtDevicePeerAccessStatus, aclrtDeviceGetStreamPriorityRange,
+        aclrtGetDeviceUtilizationRate, aclrtDeviceGetStreamPriorityRange, aclrtSetTsDevice,
     );
 }

@@ -14,10 +14,15 @@ use super::instance::Instance;
 use super::options::CONTEXT_PARAMETERS;
 use super::stream::{Options, Owner, STREAMS, Stream};
 use super::{Device, device, lifecycle, observers, process, report};
+use crate::check::Access;
 use crate::check::leak::{LiveKind, register};
 use crate::error::{SUCCESS, fail};
 use crate::handle::{Kind, Table};
 use crate::lock::Mutex;
+use crate::memory;
+
+/// Room for the overflow status of a context.
+const OVERFLOW_BYTES: usize = 512;
 
 static CONTEXTS: Table<Context> = Table::new(Kind::Context);
 
@@ -41,6 +46,8 @@ pub(crate) struct Context {
     host_functions: OnceLock<Arc<report::Group>>,
     /// System parameters set for this context alone.
     parameters: Mutex<[Option<i64>; CONTEXT_PARAMETERS]>,
+    /// Device memory for the overflow status, once it has been asked for; 0 before.
+    overflow: Mutex<usize>,
 }
 
 /// What the streams of a context share.
@@ -98,6 +105,7 @@ impl Context {
                 streams: Mutex::new(Some(Vec::new())),
                 host_functions: OnceLock::new(),
                 parameters: Mutex::new([None; CONTEXT_PARAMETERS]),
+                overflow: Mutex::new(0),
             });
             made = Some(Arc::clone(&context));
             context
@@ -141,6 +149,19 @@ impl Context {
 
     pub(crate) fn set_parameter(&self, index: usize, value: i64) {
         self.parameters.lock()[index] = Some(value);
+    }
+
+    /// Where kernels of the context leave that they overflowed: zeros, which nobody changes.
+    pub(crate) fn overflow_address(&self) -> Result<*mut c_void, aclError> {
+        let mut overflow = self.overflow.lock();
+        if *overflow == 0 {
+            let address = self.device.memory().allocate_internal(OVERFLOW_BYTES)?;
+            memory::device_range(address, OVERFLOW_BYTES)?
+                .open(Access::WRITE)?
+                .write_from(0, &[0; OVERFLOW_BYTES]);
+            *overflow = address.addr();
+        }
+        Ok(ptr::without_provenance_mut(*overflow))
     }
 
     pub(crate) fn default_stream(&self) -> &Arc<Stream> {
@@ -238,6 +259,10 @@ impl Context {
         }
         Stream::tear_down(&ending, force);
         Instance::forget_context(&self.shared);
+        match std::mem::take(&mut *self.overflow.lock()) {
+            0 => {}
+            address => self.device.memory().take_back(ptr::without_provenance_mut(address)),
+        }
         if let Some(group) = self.host_functions.get() {
             group.close();
         }

@@ -10,6 +10,8 @@ pub(crate) const GIANT_PAGE: usize = 1 << 30;
 
 /// The number of a module in what drivers count: applications.
 pub(crate) const APP: u16 = 33;
+/// What the runtime takes for itself.
+pub(crate) const RUNTIME: u16 = 7;
 
 /// The names of the modules that drivers count, by number.
 const MODULES: &[(u16, &str)] = &[
@@ -18,7 +20,7 @@ const MODULES: &[(u16, &str)] = &[
     (4, "FMK"),
     (5, "HIAIENGINE"),
     (6, "DVPP"),
-    (7, "RUNTIME"),
+    (RUNTIME, "RUNTIME"),
     (8, "CCE"),
     (9, "HLT"),
     (22, "DEVMM"),

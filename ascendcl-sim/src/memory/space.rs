@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::accounts::{APP, Accounts, Charge, NORMAL_PAGE, PageSize};
+use super::accounts::{APP, Accounts, Charge, NORMAL_PAGE, PageSize, RUNTIME};
 use super::arena::Arena;
 use super::block::Block;
 use super::map::{Mapping, SharedMemory};
@@ -96,7 +96,8 @@ pub(crate) struct DeviceMemory {
 struct Entry {
     block: Arc<Block>,
     charge: Charge,
-    _registration: Registration,
+    /// None if it is not the program's.
+    _registration: Option<Registration>,
 }
 
 impl DeviceMemory {
@@ -134,6 +135,22 @@ impl DeviceMemory {
         padded: usize,
         pages: PageSize,
     ) -> Result<*mut c_void, aclError> {
+        self.allocate_listed(module, size, padded, pages, true)
+    }
+
+    /// Allocates a page for the runtime itself, which no program has to give back.
+    pub(crate) fn allocate_internal(self: &Arc<Self>, size: usize) -> Result<*mut c_void, aclError> {
+        self.allocate_listed(RUNTIME, size, size, PageSize::Normal, false)
+    }
+
+    fn allocate_listed(
+        self: &Arc<Self>,
+        module: u16,
+        size: usize,
+        padded: usize,
+        pages: PageSize,
+        listed: bool,
+    ) -> Result<*mut c_void, aclError> {
         let charge = self.accounts.take(padded, pages, module).ok_or_else(|| {
             let (free, total) = self.accounts.free_and_total(NORMAL_PAGE);
             fail(
@@ -165,10 +182,9 @@ impl DeviceMemory {
         };
         let address = space.address(offset).cast();
         let block = Block::new(space, offset, size, footprint, charge.page());
-        let registration = register(
-            LiveKind::DeviceMemory,
-            format!("{size} bytes at {address:p} on device {}", self.device),
-        );
+        let registration = listed.then(|| {
+            register(LiveKind::DeviceMemory, format!("{size} bytes at {address:p} on device {}", self.device))
+        });
         self.blocks.write().insert(offset, Entry { block, charge, _registration: registration });
         Ok(address)
     }

@@ -30,21 +30,10 @@ pub(crate) struct Chip {
     pub(crate) inf_nan: bool,
     pub(crate) bfloat16: bool,
     pub(crate) overflow: Overflow,
-    /// Power groups of AI cores.
-    pub(crate) groups: bool,
-    /// Copies between devices.
-    pub(crate) peer: bool,
-    /// Aborting a device's tasks, telling and repairing memory faults.
-    pub(crate) recovery: bool,
-    /// Process snapshots.
-    pub(crate) snapshots: bool,
-    /// Captured work knows its operators.
-    pub(crate) cached_operators: bool,
+    /// Groups that the AI cores are divided into; 0 where nobody has divided them.
+    pub(crate) groups: u32,
     /// Streams wait for values in memory, and events can be made of them.
     pub(crate) value_wait: bool,
-    /// The address through which AI cores synchronise.
-    pub(crate) sync_address: bool,
-    pub(crate) uuid: bool,
     /// Atomic additions, minima and maxima by the copy engines, towards other devices.
     pub(crate) peer_atomics: bool,
     /// Devices connected by HCCS rather than by PCIe.
@@ -108,15 +97,8 @@ impl Chip {
         inf_nan: false,
         bfloat16: false,
         overflow: Overflow::Nowhere,
-        groups: false,
-        // The runtime of this chip's time let devices of a card read each other's memory.
-        peer: true,
-        recovery: false,
-        snapshots: false,
-        cached_operators: false,
+        groups: 0,
         value_wait: false,
-        sync_address: false,
-        uuid: false,
         peer_atomics: false,
         hccs: false,
     };
@@ -135,8 +117,6 @@ impl Chip {
         limit_unit: 2_147_483.648,
         limit_units: 255,
         overflow: Overflow::Context,
-        groups: true,
-        cached_operators: true,
         ..Self::ASCEND310
     };
 
@@ -161,18 +141,13 @@ impl Chip {
         inf_nan: true,
         bfloat16: true,
         overflow: Overflow::Stream,
-        recovery: true,
-        snapshots: true,
-        cached_operators: true,
         value_wait: true,
-        sync_address: true,
-        uuid: true,
         peer_atomics: true,
         hccs: true,
         ..Self::ASCEND310
     };
 
-    pub(super) const FULL: Self = Self { short_name: "AscendSim", groups: true, ..Self::ASCEND910B };
+    pub(super) const FULL: Self = Self { short_name: "AscendSim", groups: 2, ..Self::ASCEND910B };
 }
 
 impl Eq for Chip {}

@@ -10,7 +10,7 @@ use core::ffi::CStr;
 
 use ascendcl_sys::aclError;
 
-pub(crate) use chip::{Chip, architecture};
+pub(crate) use chip::{Chip, Overflow, architecture};
 
 /// A kind of chip, and the card it comes on: the limits and features that differ between chips.
 ///
