@@ -106,6 +106,13 @@ pub(crate) fn take_text() -> String {
     PENDING.try_with(|pending| pending.take()).unwrap_or_default()
 }
 
+/// Runs a function of the program on a pool thread: what fails in it leaves no texts among those of the stream.
+pub(crate) fn with_own_texts(function: impl FnOnce()) {
+    let texts = take_text();
+    function();
+    let _ = PENDING.try_with(|pending| pending.replace(texts));
+}
+
 /// `aclGetRecentErrMsg`: the texts of this thread, or NULL. The pointer is good until the next call on this thread.
 pub(crate) fn recent_message() -> *const c_char {
     let mut text = take_text();

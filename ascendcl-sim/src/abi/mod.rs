@@ -59,6 +59,7 @@ mod stream_attribute;
 mod stream_control;
 mod symbol;
 mod system;
+mod task_info;
 mod tensor_dataset;
 mod tensor_desc;
 mod timeouts;
@@ -134,6 +135,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     stream_control::fill(&mut api);
     symbol::fill(&mut api);
     system::fill(&mut api);
+    task_info::fill(&mut api);
     tensor_dataset::fill(&mut api);
     tensor_desc::fill(&mut api);
     timeouts::fill(&mut api);

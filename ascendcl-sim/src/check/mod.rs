@@ -23,7 +23,7 @@ pub(crate) use race::{Access, Place, Shadow, Trail};
 pub(crate) use site::{Site, forget};
 
 use crate::config::Settings;
-use crate::core::{Stream, clock, seeded};
+use crate::core::{Stream, clock, exceptions, last_task, seeded};
 use crate::error;
 use crate::lock::Mutex;
 
@@ -42,17 +42,31 @@ pub(crate) struct Origin {
     span: trace::Span,
     /// The virtual time at which it was queued.
     time: u64,
+    /// The thread that queued it, for the operating system.
+    thread: u32,
 }
 
 impl Origin {
     /// The calling thread is about to queue a task.
     pub(crate) fn of_task() -> Self {
-        Self { race: race::Origin::of_task(), span: trace::Span::of_task(), time: clock::now_if_virtual() }
+        Self {
+            race: race::Origin::of_task(),
+            span: trace::Span::of_task(),
+            time: clock::now_if_virtual(),
+            thread: last_task::thread(),
+        }
     }
 
-    pub(crate) fn span(&self) -> trace::Span {
-        self.span
+    pub(crate) fn traces(&self) -> Traces {
+        Traces { span: self.span, thread: self.thread }
     }
+}
+
+/// What is still known of a task's origin when it ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Traces {
+    span: trace::Span,
+    thread: u32,
 }
 
 /// A point that actors pass on to each other what they know at: an event, a notify, a value in memory.
@@ -97,7 +111,7 @@ pub(crate) fn task_begin(stream: &Stream, operation: &'static str, origin: &mut 
 pub(crate) fn task_end(
     stream: &Stream,
     operation: &'static str,
-    span: trace::Span,
+    traces: Traces,
     result: Result<(), aclError>,
 ) {
     Trail::end();
@@ -105,7 +119,10 @@ pub(crate) fn task_end(
         clock::spend(stream.device().profile().costs.task);
         stream.reach(clock::now());
     }
-    span.end(row(stream), operation, result);
+    traces.span.end(row(stream), operation, result);
+    if let Err(code) = result {
+        exceptions::task_failed(stream, traces.thread, code);
+    }
     log::trace!("stream {}: {operation} ends, {}", stream.id(), result.err().unwrap_or(error::SUCCESS));
 }
 

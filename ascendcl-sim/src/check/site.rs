@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::{fault, trace};
-use crate::core::{clock, fork, process, seeded};
+use crate::core::{clock, fork, process, seeded, snapshot};
 use crate::error::{self, SUCCESS, fail};
 
 /// The chip does not have the function.
@@ -54,6 +54,7 @@ impl Site {
         if fork::in_child() {
             return Err(sys::ACL_ERROR_RT_DRV_INTERNAL_ERROR);
         }
+        snapshot::wait_if_locked(self.name);
         let before = error::set_function(self.name);
         let mut call =
             Call { function: self.name, before, fault: None, started: trace::start(), code: SUCCESS };

@@ -351,3 +351,12 @@ pub(crate) fn destroy(handle: *mut c_void) -> Result<(), aclError> {
     context.device.release_context();
     Ok(())
 }
+
+/// Waits for everything that any context has to do: 107002 if there is none.
+pub(super) fn synchronize_all() -> Result<(), aclError> {
+    let contexts = CONTEXTS.select(|_| true);
+    if contexts.is_empty() {
+        return Err(fail(sys::ACL_ERROR_RT_CONTEXT_NULL, "there is no context"));
+    }
+    contexts.iter().try_for_each(|(_, context)| context.synchronize(None))
+}

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use ascendcl_sys::{self as sys, aclError};
 
 use super::count_notify::COUNT_NOTIFIES;
 use super::event::EVENTS;
 use super::ids::IdPool;
+use super::limits::{self, CoreLimits};
 use super::notify::NOTIFIES;
 use super::stream::STREAMS;
-use super::{Context, context, observers, process};
+use super::{Context, clock, context, observers, process};
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::config::Settings;
 use crate::error::fail;
@@ -30,6 +32,7 @@ pub(crate) struct Device {
     /// Devices whose memory this one may use, one bit each.
     peers: AtomicU64,
     lost: AtomicBool,
+    core_limits: CoreLimits,
     life: Mutex<Life>,
 }
 
@@ -57,6 +60,7 @@ impl Device {
             count_notifies: IdPool::new(profile.notifies),
             peers: AtomicU64::new(0),
             lost: AtomicBool::new(false),
+            core_limits: CoreLimits::new(),
             life: Mutex::new(Life::default()),
         })
     }
@@ -150,6 +154,22 @@ impl Device {
     /// Whether a stream of this device has something to do.
     pub(crate) fn is_busy(&self) -> bool {
         !STREAMS.select(|stream| stream.device().id() == self.id && !stream.is_complete()).is_empty()
+    }
+
+    /// Whether there is a context of it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        let life = self.life.lock();
+        life.primary.is_some() || life.contexts > 0
+    }
+
+    /// Cores that kernels may use, if fewer than there are.
+    pub(crate) fn core_limits(&self) -> &CoreLimits {
+        &self.core_limits
+    }
+
+    /// Cores of a kind that kernels may use.
+    pub(crate) fn core_limit(&self, kind: usize) -> u32 {
+        self.core_limits.get(kind).unwrap_or_else(|| limits::cores(&self.profile().chip, kind))
     }
 
     pub(crate) fn has_primary(&self) -> bool {
@@ -274,4 +294,28 @@ pub(crate) fn reset(id: i32, force: bool) -> Result<(), aclError> {
         observers::device(id, sys::ACL_RT_DEVICE_STATE_RESET_POST);
     }
     Ok(())
+}
+
+/// `aclrtDeviceTaskAbort`: throws away what the streams of a device have to do. `timeout` is in milliseconds; 0 waits for ever.
+pub(crate) fn abort(id: i32, timeout: u32) -> Result<(), aclError> {
+    let device = process::device(id)?;
+    if !device.is_in_use() {
+        return Err(fail(sys::ACL_ERROR_RT_CONTEXT_NULL, format_args!("device {id} has no context")));
+    }
+    let deadline = clock::deadline((timeout > 0).then(|| Duration::from_millis(timeout.into())));
+    let streams = STREAMS.select(|stream| stream.device().id() == id);
+    observers::abort(id, sys::ACL_RT_DEVICE_TASK_ABORT_PRE, timeout)?;
+    for (_, stream) in &streams {
+        stream.discard();
+    }
+    for (_, stream) in &streams {
+        if !stream.rests_until(deadline) {
+            return Err(fail(
+                sys::ACL_ERROR_RT_WAIT_TIMEOUT,
+                format_args!("tasks of device {id} did not end within {timeout} milliseconds"),
+            ));
+        }
+        stream.forget_failure();
+    }
+    observers::abort(id, sys::ACL_RT_DEVICE_TASK_ABORT_POST, timeout)
 }

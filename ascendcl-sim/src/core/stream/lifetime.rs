@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ascendcl_sys::{self as sys, aclError};
 
 use super::super::context::Shared;
+use super::super::limits::CoreLimits;
 use super::super::task::{Queued, Task};
 use super::super::{Device, report};
 use super::attributes::Attributes;
@@ -45,6 +46,7 @@ impl Stream {
             is_default: owner == Owner::Context,
             intake: Intake::new(owner == Owner::Instance || options.flags & HOLDING != 0),
             attributes: Attributes::new(options),
+            core_limits: CoreLimits::new(),
             trail: Trail::new(id as i32),
             time: AtomicU64::new(0),
             state: Mutex::new(State {
@@ -150,6 +152,17 @@ impl Stream {
             on.delist(self, ticket);
         }
         parked.into_iter().chain(tasks).map(|queued| queued.task).collect()
+    }
+
+    /// Waits until the stream has nothing to do; false if that is not before `deadline`.
+    pub(in crate::core) fn rests_until(&self, deadline: Option<Instant>) -> bool {
+        let busy = |state: &mut State| state.run != Run::Idle || !state.queue.is_empty();
+        !self.changed.wait_while(self.state.lock(), deadline, busy).1
+    }
+
+    /// Nobody is to be told any more that a task failed.
+    pub(in crate::core) fn forget_failure(&self) {
+        self.state.lock().failure = None;
     }
 
     fn skip_callbacks(self: &Arc<Self>) {

@@ -23,10 +23,11 @@ use ascendcl_sys::{self as sys, aclError, aclrtStream};
 use self::attributes::Attributes;
 use super::context::{Context, Shared, current_context};
 use super::instance::{Intake, Lane};
+use super::limits::CoreLimits;
 use super::report::{self, Group};
 use super::task::{Queued, Task, Work};
 use super::wait::Never;
-use super::{Device, clock};
+use super::{Device, clock, last_task};
 use crate::check::fault::{self, TaskFault};
 use crate::check::{self, Misuse, Origin, Trail, misuse};
 use crate::error::{self, fail};
@@ -89,6 +90,7 @@ pub(crate) struct Stream {
     is_default: bool,
     attributes: Attributes,
     intake: Intake,
+    core_limits: CoreLimits,
     trail: Arc<Trail>,
     /// Its virtual time.
     time: AtomicU64,
@@ -194,6 +196,16 @@ impl Stream {
         self.is_default
     }
 
+    /// Cores that its kernels may use, if it has limits of its own.
+    pub(crate) fn core_limits(&self) -> &CoreLimits {
+        &self.core_limits
+    }
+
+    /// The number of the task that will be done next.
+    pub(super) fn next_completed(&self) -> u64 {
+        self.state.lock().completed
+    }
+
     /// Queues work of the simulator's own making, named for texts. 0 means only that it is queued.
     pub(crate) fn submit(self: &Arc<Self>, operation: &'static str, work: Work) -> aclError {
         self.push(Task::Work { operation, work }).err().unwrap_or(error::SUCCESS)
@@ -272,6 +284,7 @@ impl Stream {
             }
             state.queue.extend(task.take());
             state.slots += slots;
+            last_task::note(self.id, state.submitted);
             state.submitted += 1;
             let idle = state.run == Run::Idle && !state.stopped;
             if idle {
@@ -431,6 +444,11 @@ impl Named {
     /// 107017 unless the handle is NULL or a live stream.
     pub(crate) fn new(handle: aclrtStream) -> Result<Self, aclError> {
         find_stream(handle).map(Self)
+    }
+
+    /// The stream, if the handle was not NULL.
+    pub(crate) fn given(&self) -> Option<Arc<Stream>> {
+        self.0.clone()
     }
 
     /// The stream, of whatever context; the default stream of `context` for NULL.

@@ -36,22 +36,22 @@ impl Stream {
     pub(in crate::core) fn turn(self: Arc<Self>, budget: usize) {
         let mut step = self.begin();
         for left in (0..budget).rev() {
-            let (operation, slots, span, outcome) = match step {
+            let (operation, slots, traces, outcome) = match step {
                 Step::End => return,
                 Step::Yield => return executor::schedule(self),
                 Step::Run(mut queued) => {
                     let (operation, slots) = (queued.task.operation(), queued.task.slots());
                     check::task_begin(&self, operation, &mut queued.origin);
-                    (operation, slots, queued.origin.span(), self.run_task(queued))
+                    (operation, slots, queued.origin.traces(), self.run_task(queued))
                 }
                 Step::Resume(Queued { task, origin, .. }, signal) => {
                     clock::go_to(self.time());
                     let result = self.resume(&task, signal);
-                    (task.operation(), task.slots(), origin.span(), Outcome::Done(result))
+                    (task.operation(), task.slots(), origin.traces(), Outcome::Done(result))
                 }
             };
             let Outcome::Done(result) = outcome else { return };
-            check::task_end(&self, operation, span, result);
+            check::task_end(&self, operation, traces, result);
             step = self.finish(operation, slots, result, left == 0);
         }
         if let Step::Yield = step {
