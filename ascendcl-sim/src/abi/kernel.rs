@@ -45,7 +45,8 @@ functions! {
         let (data, length) = binary::described(binary)?;
         no_zero(length, "the length of the binary")?;
         let context = current_context()?;
-        let handle = binary::load(&head(ptr::without_provenance(data), length), length, Options::default())?;
+        let options = Options { legacy: true, ..Options::default() };
+        let handle = binary::load(&head(ptr::with_exposed_provenance(data), length), length, options)?;
         find(handle)?.copy_to(context.device());
         put(binHandle, handle);
         Ok(())

@@ -52,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) lazy: bool,
     /// It is for the CPU of the chip.
     pub(crate) cpu: bool,
+    /// It was loaded by `aclrtBinaryLoad`, into a context.
+    pub(crate) legacy: bool,
 }
 
 #[derive(Default)]
@@ -195,7 +197,7 @@ impl Function {
 
 /// `aclrtCreateBinary` after its check. NULL if there are a million already.
 pub(crate) fn describe(data: *const c_void, length: usize) -> aclrtBinary {
-    let description = Arc::new(Description { data: data.addr(), length });
+    let description = Arc::new(Description { data: data.expose_provenance(), length });
     let registration = register(LiveKind::Binary, format!("description of {length} bytes"));
     DESCRIPTIONS.insert(description, registration).unwrap_or(ptr::null_mut())
 }
@@ -238,6 +240,9 @@ pub(crate) fn load(head: &[u8], size: usize, options: Options) -> Result<aclrtBi
 
 /// `aclrtBinaryUnLoad` after its NULL check. Launches that are queued already still run.
 pub(crate) fn unload(handle: aclrtBinHandle) -> Result<(), aclError> {
+    if find(handle)?.options.legacy {
+        current_context()?;
+    }
     let binary = BINARIES.remove(handle).ok_or_else(|| no_binary(handle))?;
     let contents = std::mem::take(&mut *binary.contents.lock());
     for (function, _) in contents.functions {
