@@ -327,3 +327,32 @@ fn a_thread_nobody_is_never_served() {
     ok!(aclrtDestroyStreamForce, stream);
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn a_thread_of_the_program_runs_host_functions() {
+    let _session = full();
+    let stream = stream();
+    let calls = AtomicUsize::new(0);
+    let data = counter(&calls);
+    let me = this_thread();
+    assert_eq!(acl!(aclrtProcessHostFunc, 0), 100_000);
+    assert_eq!(acl!(aclrtProcessHostFunc, 10), 107_012);
+    assert_eq!(acl!(aclrtUnSubscribeHostFunc, me, stream), 107_011);
+    ok!(aclrtSubscribeHostFunc, me, stream);
+    assert_eq!(acl!(aclrtSubscribeHostFunc, me, stream), 107_011);
+    assert_eq!(acl!(aclrtUnSubscribeHostFunc, me + 1, stream), 107_012);
+    assert_eq!(acl!(aclrtProcessHostFunc, 10), 507_012);
+    // Next to a thread for callbacks.
+    ok!(aclrtSubscribeReport, me, stream);
+    ok!(aclrtLaunchHostFunc, stream, Some(count), data);
+    ok!(aclrtLaunchCallback, Some(count), data, BLOCK, stream);
+    ok!(aclrtProcessHostFunc, 10_000);
+    ok!(aclrtProcessReport, 10_000);
+    ok!(aclrtSynchronizeStream, stream);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+    ok!(aclrtUnSubscribeReport, me, stream);
+    ok!(aclrtUnSubscribeHostFunc, me, stream);
+    ok!(aclrtSubscribeHostFunc, me, stream);
+    ok!(aclrtDestroyStream, stream);
+    assert_eq!(acl!(aclrtProcessHostFunc, 10), 107_012);
+}

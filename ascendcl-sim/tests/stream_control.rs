@@ -233,18 +233,45 @@ fn streams_that_hold_their_tasks() {
 }
 
 #[test]
-fn what_no_simulated_chip_has() {
-    for profile in [Profile::ascend310(), Profile::ascend910b(), Profile::full()] {
+fn what_no_named_chip_has() {
+    for profile in [Profile::ascend310(), Profile::ascend310p(), Profile::ascend910b()] {
         let _session = session(Config::new().profile(profile));
         ok!(aclrtSetDevice, 0);
         let mut stream = ptr::null_mut();
         assert!(acl!(aclrtCreateStreamConfigHandle).is_null());
         assert_eq!(acl!(aclrtCreateStreamV2, &mut stream, ptr::null()), 207_000);
         assert_eq!(acl!(aclrtDestroyStreamConfigHandle, ptr::null_mut()), 207_000);
-        let attribute = sys::aclrtStreamConfigAttr(2);
+        let attribute = sys::ACL_RT_STREAM_FLAG;
         assert_eq!(acl!(aclrtSetStreamConfigOpt, ptr::null_mut(), attribute, ptr::null(), 8), 207_000);
         assert_eq!(acl!(aclrtSubscribeHostFunc, 1, stream), 207_000);
         assert_eq!(acl!(aclrtProcessHostFunc, 1), 207_000);
         assert_eq!(acl!(aclrtUnSubscribeHostFunc, 1, stream), 207_000);
     }
+}
+
+#[test]
+fn streams_from_a_configuration() {
+    let _session = full();
+    let config = acl!(aclrtCreateStreamConfigHandle);
+    let (flags, priority) = (sys::ACL_STREAM_FAST_SYNC, 4u32);
+    let number = |value: &u32| std::ptr::from_ref(value).cast::<core::ffi::c_void>();
+    ok!(aclrtSetStreamConfigOpt, config, sys::ACL_RT_STREAM_FLAG, number(&flags), 4);
+    ok!(aclrtSetStreamConfigOpt, config, sys::ACL_RT_STREAM_PRIORITY, number(&priority), 4);
+    assert_eq!(
+        acl!(aclrtSetStreamConfigOpt, config, sys::ACL_RT_STREAM_PRIORITY, number(&priority), 3),
+        100_000
+    );
+    let unknown = sys::aclrtStreamConfigAttr(9);
+    assert_eq!(acl!(aclrtSetStreamConfigOpt, config, unknown, number(&priority), 4), 100_000);
+    let mut stream = ptr::null_mut();
+    assert_eq!(acl!(aclrtCreateStreamV2, &mut stream, ptr::null()), 100_000);
+    ok!(aclrtCreateStreamV2, &mut stream, config);
+    let (mut found, mut found_flags) = (0, 0);
+    ok!(aclrtStreamGetPriority, stream, &mut found);
+    ok!(aclrtStreamGetFlags, stream, &mut found_flags);
+    assert_eq!((found, found_flags), (priority, flags));
+    ok!(aclrtDestroyStreamConfigHandle, config);
+    assert_eq!(acl!(aclrtDestroyStreamConfigHandle, config), 100_000);
+    assert_eq!(acl!(aclrtCreateStreamV2, &mut stream, config), 100_000);
+    ok!(aclrtDestroyStream, stream);
 }

@@ -56,6 +56,7 @@ mod shared_memory;
 mod snapshot;
 mod stream;
 mod stream_attribute;
+mod stream_config;
 mod stream_control;
 mod symbol;
 mod system;
@@ -132,6 +133,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     snapshot::fill(&mut api);
     stream::fill(&mut api);
     stream_attribute::fill(&mut api);
+    stream_config::fill(&mut api);
     stream_control::fill(&mut api);
     symbol::fill(&mut api);
     system::fill(&mut api);

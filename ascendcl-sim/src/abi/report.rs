@@ -7,7 +7,9 @@ use ascendcl_sys::{
 };
 
 use super::{call, fill, invalid, milliseconds};
-use crate::core::{current_context, find_stream, lookup_any_stream, process, report, resolve_found};
+use crate::core::{
+    current_context, find_stream, host_thread, lookup_any_stream, process, report, resolve_found,
+};
 use crate::error::fail;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -68,12 +70,39 @@ unsafe extern "C" fn aclrtLaunchHostFunc(
         }
         let stream = find_stream(stream)?;
         let function = function(fn_)?;
-        if let Some(stream) = &stream {
+        if let Some(stream) = &stream
+            && !host_thread::serves(stream)
+        {
             report::check_not_served_by_program(stream)?;
         }
         let context = current_context()?;
         let stream = resolve_found(stream)?;
         report::launch_host(&context, &stream, function, args)
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtSubscribeHostFunc(hostFuncThreadId: u64, exeStream: aclrtStream) -> aclError {
+    call!("aclrtSubscribeHostFunc", || host_thread::subscribe(
+        hostFuncThreadId,
+        &*lookup_any_stream(exeStream)?
+    ))
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtUnSubscribeHostFunc(hostFuncThreadId: u64, exeStream: aclrtStream) -> aclError {
+    call!("aclrtUnSubscribeHostFunc", || {
+        host_thread::unsubscribe(hostFuncThreadId, &*lookup_any_stream(exeStream)?)
+    })
+}
+
+#[cfg_attr(feature = "export", unsafe(no_mangle))]
+unsafe extern "C" fn aclrtProcessHostFunc(timeout: i32) -> aclError {
+    call!("aclrtProcessHostFunc", || {
+        if timeout == 0 || timeout < -1 {
+            return Err(invalid(format_args!("timeout {timeout} is neither -1, for ever, nor positive")));
+        }
+        host_thread::process(milliseconds(timeout)?)
     })
 }
 
@@ -84,5 +113,6 @@ fn function(function: aclrtCallback) -> Result<report::Function, aclError> {
 pub(crate) fn fill(api: &mut AclApi) {
     fill!(api:
         aclrtSubscribeReport, aclrtUnSubscribeReport, aclrtProcessReport, aclrtLaunchCallback, aclrtLaunchHostFunc,
+        aclrtSubscribeHostFunc, aclrtUnSubscribeHostFunc, aclrtProcessHostFunc,
     );
 }

@@ -33,7 +33,7 @@ unsafe extern "C" fn aclrtCreateStreamWithConfig(
 
 /// # Safety
 /// `stream` is NULL or a place to write to.
-unsafe fn create(stream: *mut aclrtStream, mut options: Options) -> Result<(), aclError> {
+pub(super) unsafe fn create(stream: *mut aclrtStream, mut options: Options) -> Result<(), aclError> {
     not_null(stream, "stream")?;
     let lowest = process::machine().settings().profile.lowest_priority;
     if lowest == 0 {

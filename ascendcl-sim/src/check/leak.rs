@@ -38,6 +38,8 @@ live_kinds! {
     Context "context",
     /// A stream.
     Stream "stream",
+    /// `aclrtStreamConfigHandle`.
+    StreamConfig "stream configuration",
     /// An event.
     Event "event",
     /// A notify.

@@ -26,6 +26,7 @@ pub(crate) mod event;
 pub(crate) mod exceptions;
 pub(crate) mod executor;
 pub(crate) mod fork;
+pub(crate) mod host_thread;
 pub(crate) mod ids;
 pub(crate) mod init_callbacks;
 pub(crate) mod init_config;

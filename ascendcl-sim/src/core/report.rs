@@ -16,7 +16,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::stream::{Signal, Stream, Subscription};
 use super::task::Task;
-use super::{Context, Device, clock, executor};
+use super::{Context, Device, clock, executor, host_thread};
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::check::{self, Knowledge};
 use crate::error::{fail, quiet};
@@ -105,7 +105,7 @@ impl Launch {
 }
 
 impl Group {
-    fn new(thread: u64, device: i32) -> Arc<Self> {
+    pub(super) fn new(thread: u64, device: i32) -> Arc<Self> {
         let state = State { reports: VecDeque::new(), next: 0, members: Vec::new(), closed: false };
         Arc::new(Self { thread, device, state: Mutex::new(state), posted: Condvar::new() })
     }
@@ -134,10 +134,19 @@ impl Group {
     }
 
     /// Waits until a report is there and gives the number of reports; `None` when the deadline has passed.
-    fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
         let (state, expired) =
             self.posted.wait_while(self.state.lock(), deadline, |state| state.reports.is_empty());
         (!expired).then_some(state.reports.len())
+    }
+
+    /// Runs the reports that are there, which were `count` a moment ago.
+    pub(super) fn run(&self, count: usize) {
+        for _ in 0..count {
+            if !self.run_first() {
+                break;
+            }
+        }
     }
 
     /// Runs the first report. It stays in the queue until its function has returned, as on a card.
@@ -258,6 +267,7 @@ pub(crate) fn unsubscribe(thread: u64, stream: &Stream) -> Result<(), aclError> 
 
 /// The stream ends, and its subscription with it.
 pub(super) fn forget(stream: &Stream) {
+    host_thread::forget(stream);
     // Locked before looking: a thread that is subscribing the stream right now must come first or see that it is closed.
     let mut groups = GROUPS.write();
     if let Subscription::Thread(group) = stream.subscription() {
@@ -289,11 +299,7 @@ pub(crate) fn process(timeout: Option<Duration>) -> Result<(), aclError> {
     let Some(count) = group.wait(clock::deadline(timeout)) else {
         return Err(quiet(sys::ACL_ERROR_RT_REPORT_TIMEOUT));
     };
-    for _ in 0..count {
-        if !group.run_first() {
-            break;
-        }
-    }
+    group.run(count);
     Ok(())
 }
 
@@ -356,6 +362,10 @@ pub(crate) fn launch_host(
     function: Function,
     data: *mut c_void,
 ) -> Result<(), aclError> {
+    let call = Call { function, data };
+    if let Some(group) = host_thread::group_of(stream) {
+        return stream.push(Task::Callback(Launch { group, call, blocking: true }));
+    }
     let free = stream.change_subscription(|subscription| {
         let free = !matches!(subscription, Subscription::Thread(_));
         if free {
@@ -367,7 +377,7 @@ pub(crate) fn launch_host(
         return Err(served_by_program(stream));
     }
     let group = Arc::clone(context.host_functions());
-    stream.push(Task::Callback(Launch { group, call: Call { function, data }, blocking: true }))
+    stream.push(Task::Callback(Launch { group, call, blocking: true }))
 }
 
 fn served_by_runtime(stream: &Stream) -> aclError {
