@@ -552,6 +552,99 @@ fn a_context_ends_with_its_captures() {
     ok!(aclrtResetDevice, 0);
 }
 
+#[test]
+fn the_race_detector_follows_captured_work() {
+    let config = Config::new().profile(Profile::full()).races(ascendcl_sim::Reporting::Log);
+    let _session = session(config);
+    ok!(aclrtSetDevice, 0);
+    let races = || {
+        let reports = ascendcl_sim::take_reports();
+        reports.into_iter().filter(|report| report.kind == ascendcl_sim::ReportKind::Race).collect::<Vec<_>>()
+    };
+    races();
+    let (first, second, runner) = (stream(), stream(), stream());
+    let events: Vec<_> = (0..3).map(|_| sync_event()).collect();
+    let (input, output) = (pinned(LEN), pinned(LEN));
+    let memory = device_memory(LEN);
+    // With all its edges it is clean: through the executing stream, from lane to lane, from run to run.
+    begin(first, GLOBAL);
+    copy(memory, input, H2D, first);
+    ok!(aclrtRecordEvent, events[0], first);
+    ok!(aclrtStreamWaitEvent, second, events[0]);
+    ok!(aclrtMemsetAsync, memory, LEN, 5, LEN, second);
+    ok!(aclrtRecordEvent, events[1], second);
+    ok!(aclrtStreamWaitEvent, first, events[1]);
+    copy(output, memory, D2H, first);
+    let instance = end(first);
+    for round in 0..5 {
+        bytes(input, LEN).fill(round);
+        ok!(aclrtMemsetAsync, memory, LEN, 1, LEN, runner);
+        ok!(aclmdlRIExecuteAsync, instance, runner);
+        copy(output, memory, D2H, runner);
+        ok!(aclmdlRIExecuteAsync, instance, runner);
+        ok!(aclrtSynchronizeStream, runner);
+        ok!(aclrtMemcpy, output, LEN, memory, LEN, D2H);
+    }
+    assert_eq!(races(), []);
+    // Another stream that does not wait for the execution.
+    ok!(aclmdlRIExecuteAsync, instance, runner);
+    ok!(aclrtMemsetAsync, memory, LEN, 2, LEN, second);
+    ok!(aclrtSynchronizeDevice);
+    assert!(!races().is_empty());
+    ok!(aclmdlRIDestroy, instance);
+    // Two lanes that do not wait for each other.
+    begin(first, GLOBAL);
+    ok!(aclrtRecordEvent, events[0], first);
+    ok!(aclrtStreamWaitEvent, second, events[0]);
+    ok!(aclrtMemsetAsync, memory, LEN, 5, LEN, second);
+    ok!(aclrtMemsetAsync, memory, LEN, 6, LEN, first);
+    ok!(aclrtRecordEvent, events[1], second);
+    ok!(aclrtStreamWaitEvent, first, events[1]);
+    let instance = end(first);
+    run(instance, runner);
+    let found = races();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].text.contains("aclrtMemsetAsync"), "{}", found[0].text);
+    ok!(aclmdlRIDestroy, instance);
+    events.iter().for_each(|&event| ok!(aclrtDestroyEvent, event));
+    [input, output].iter().for_each(|&memory| ok!(aclrtFreeHost, memory));
+    ok!(aclrtFree, memory);
+    [first, second, runner].iter().for_each(|&stream| ok!(aclrtDestroyStream, stream));
+}
+
+#[test]
+fn a_seed_runs_captured_work() {
+    for seed in 0..10 {
+        let _session = session(Config::new().profile(Profile::full()).seed(seed));
+        ok!(aclrtSetDevice, 0);
+        let (first, second) = (stream(), stream());
+        let events = [sync_event(), sync_event()];
+        let memory = device_memory(LEN);
+        let output = pinned(LEN);
+        begin(first, GLOBAL);
+        ok!(aclrtMemsetAsync, memory, LEN, 1, LEN, first);
+        ok!(aclrtRecordEvent, events[0], first);
+        ok!(aclrtStreamWaitEvent, second, events[0]);
+        ok!(aclrtMemsetAsync, memory, LEN, 2, LEN / 2, second);
+        ok!(aclrtRecordEvent, events[1], second);
+        ok!(aclrtStreamWaitEvent, first, events[1]);
+        copy(output, memory, D2H, first);
+        let instance = end(first);
+        for _ in 0..5 {
+            bytes(output, LEN).fill(0);
+            run(instance, second);
+            assert_eq!((bytes(output, LEN)[0], bytes(output, LEN)[LEN - 1]), (2, 1));
+        }
+        ok!(aclmdlRIExecuteAsync, instance, first);
+        ok!(aclmdlRIDestroy, instance);
+        events.iter().for_each(|&event| ok!(aclrtDestroyEvent, event));
+        ok!(aclrtFree, memory);
+        ok!(aclrtFreeHost, output);
+        ok!(aclrtDestroyStream, first);
+        ok!(aclrtDestroyStream, second);
+    }
+}
+
 #[cfg(feature = "export")]
 mod external {
     //! Functions that are newer than the table.
