@@ -56,6 +56,8 @@ struct State {
     /// The end was reached.
     ended: bool,
     over: bool,
+    /// It does not count as running any more.
+    released: bool,
 }
 
 impl Run {
@@ -343,6 +345,8 @@ impl Run {
         }
         let ended = std::mem::replace(&mut self.state.lock().ended, true);
         if !ended {
+            // Whoever sees the end may edit the instance at once.
+            self.release();
             check::passes_on(&self.lanes[lane].0.stream, self.end.mark());
             self.end.complete(1);
         }
@@ -367,6 +371,7 @@ impl Run {
                     self.instance.id
                 ),
             ));
+            self.release();
             let ended = std::mem::replace(&mut self.state.lock().ended, true);
             if !ended {
                 self.end.abandon(1);
@@ -375,8 +380,16 @@ impl Run {
         self.finish();
     }
 
+    fn release(&self) {
+        if !std::mem::replace(&mut self.state.lock().released, true) {
+            self.instance.state.lock().launched -= 1;
+            self.instance.changed.notify_all();
+        }
+    }
+
     /// Makes room for the next run.
     fn finish(self: &Arc<Self>) {
+        self.release();
         self.instance.finished(self);
         let then = self.then.lock().take();
         if let Some(then) = then {
@@ -390,6 +403,7 @@ impl Run {
             return;
         }
         self.fail(sys::ACL_ERROR_RT_MODEL_ABORT_NORMAL);
+        self.release();
         let ended = std::mem::replace(&mut self.state.lock().ended, true);
         if !ended {
             self.end.abandon(1);
@@ -417,11 +431,8 @@ impl Drop for Run {
                 Early::Wait(_, None) => {}
             }
         }
-        if !self.state.lock().over {
-            // It never started.
-            self.instance.state.lock().launched -= 1;
-            self.instance.changed.notify_all();
-        }
+        // If it never started.
+        self.release();
     }
 }
 
@@ -442,7 +453,6 @@ impl Instance {
     fn finished(self: &Arc<Self>, run: &Arc<Run>) {
         let (before, next) = {
             let mut state = self.state.lock();
-            state.launched -= 1;
             let is_current = state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, run));
             if is_current {
                 let next = state.waiting.pop_front();
@@ -451,7 +461,6 @@ impl Instance {
                 (None, None)
             }
         };
-        self.changed.notify_all();
         drop(before);
         if let Some(next) = next {
             next.start();
