@@ -6,6 +6,7 @@ use core::ffi::c_void;
 use std::ptr;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use common::*;
 
@@ -110,7 +111,18 @@ fn an_abort_throws_queued_work_away() {
         acl!(aclrtSetDeviceTaskAbortCallback, c"mine".as_ptr(), Some(on_abort), ptr::null_mut()),
         107_000
     );
-    ok!(aclrtDeviceTaskAbort, 0, 5000);
+    thread::scope(|scope| {
+        let handle = stream.addr();
+        let synchronise = scope.spawn(move || {
+            ok!(aclrtSetDevice, 0);
+            let code = acl!(aclrtSynchronizeStream, ptr::without_provenance_mut(handle));
+            ok!(aclrtResetDevice, 0);
+            code
+        });
+        thread::sleep(Duration::from_millis(50));
+        ok!(aclrtDeviceTaskAbort, 0, 5000);
+        assert_eq!(synchronise.join().unwrap(), 107_022);
+    });
     assert!(is_complete(stream));
     ok!(aclrtSynchronizeStream, stream);
     assert_eq!(*STAGES.lock().unwrap(), [(0, 0), (0, 1)]);
@@ -199,16 +211,16 @@ fn tasks_have_numbers() {
     let mut mark = [0u8; 24];
     let place = mark.as_mut_ptr().cast();
     for expected in 0..3 {
-        ok!(aclrtProfTrace, place, 24, stream);
+        ok!(aclrtProfTrace, place, 18, stream);
         let mut id = 7;
         ok!(aclrtGetThreadLastTaskId, &mut id);
         assert_eq!(id, expected);
     }
     assert_eq!(acl!(aclrtGetThreadLastTaskId, ptr::null_mut()), 100_000);
-    assert_eq!(acl!(aclrtProfTrace, ptr::null_mut(), 24, stream), 100_000);
-    assert_eq!(acl!(aclrtProfTrace, place, 25, stream), 107_000);
+    assert_eq!(acl!(aclrtProfTrace, ptr::null_mut(), 18, stream), 100_000);
+    assert_eq!(acl!(aclrtProfTrace, place, 19, stream), 107_000);
     assert_eq!(acl!(aclrtProfTrace, place, 0, stream), 107_000);
-    assert_eq!(acl!(aclrtProfTrace, place, 24, place), 107_017);
+    assert_eq!(acl!(aclrtProfTrace, place, 18, place), 107_017);
     assert_eq!(acl!(aclrtCacheLastTaskOpInfo, ptr::null(), 1), 100_000);
     assert_eq!(acl!(aclrtCacheLastTaskOpInfo, place, 0), 100_000);
     assert_eq!(acl!(aclrtCacheLastTaskOpInfo, place, 65_537), 107_000);

@@ -1,17 +1,13 @@
-//! What is known about tasks: the number of the last one, operators of captured ones, marks for the profiler.
+//! What is known about tasks: the number of the last one, and operators of captured ones.
 
 use core::ffi::{c_char, c_void};
-use std::sync::Arc;
 
-use ascendcl_sys::{self as sys, AclApi, aclError, aclrtStream};
+use ascendcl_sys::{self as sys, AclApi, aclError};
 
 use super::{call, fill, invalid, not_null};
-use crate::core::stream::Named;
 use crate::core::{current_context, last_task};
 use crate::error::fail;
 
-/// Bytes of the largest mark for the profiler: an id, the id of a model, and a tag.
-const MARK: i32 = 24;
 /// Bytes of the longest description of an operator.
 const LONGEST_INFO: usize = 64 << 10;
 
@@ -23,26 +19,6 @@ unsafe extern "C" fn aclrtGetThreadLastTaskId(taskId: *mut u32) -> aclError {
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { taskId.write(id) };
         Ok(())
-    })
-}
-
-#[cfg_attr(feature = "export", unsafe(no_mangle))]
-unsafe extern "C" fn aclrtProfTrace(userdata: *mut c_void, length: i32, stream: aclrtStream) -> aclError {
-    call!("aclrtProfTrace", || {
-        not_null(userdata, "userdata")?;
-        if !(1..=MARK).contains(&length) {
-            return Err(fail(
-                sys::ACL_ERROR_RT_PARAM_INVALID,
-                format_args!("length {length} is not in (0, {MARK}]"),
-            ));
-        }
-        let named = Named::new(stream)?;
-        let context = current_context()?;
-        // A task of its own in the stream, which the timeline shows.
-        match named.of(&context)?.submit("profiler mark", Arc::new(|| Ok(()))) {
-            0 => Ok(()),
-            code => Err(code),
-        }
     })
 }
 
@@ -88,6 +64,6 @@ unsafe extern "C" fn aclrtCacheLastTaskExtendInfo(extendInfoPtr: *const c_char, 
 
 pub(crate) fn fill(api: &mut AclApi) {
     fill!(api:
-        aclrtGetThreadLastTaskId, aclrtProfTrace, aclrtCacheLastTaskOpInfo, aclrtCacheLastTaskExtendInfo,
+        aclrtGetThreadLastTaskId, aclrtCacheLastTaskOpInfo, aclrtCacheLastTaskExtendInfo,
     );
 }

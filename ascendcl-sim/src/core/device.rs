@@ -296,7 +296,7 @@ pub(crate) fn reset(id: i32, force: bool) -> Result<(), aclError> {
     Ok(())
 }
 
-/// `aclrtDeviceTaskAbort`: throws away what the streams of a device have to do. `timeout` is in milliseconds; 0 waits for ever.
+/// `aclrtDeviceTaskAbort`: throws away what the streams of a device have to do; who waits for them gets 107022. `timeout` is in milliseconds; 0 waits for ever.
 pub(crate) fn abort(id: i32, timeout: u32) -> Result<(), aclError> {
     let device = process::device(id)?;
     if !device.is_in_use() {
@@ -306,16 +306,15 @@ pub(crate) fn abort(id: i32, timeout: u32) -> Result<(), aclError> {
     let streams = STREAMS.select(|stream| stream.device().id() == id);
     observers::abort(id, sys::ACL_RT_DEVICE_TASK_ABORT_PRE, timeout)?;
     for (_, stream) in &streams {
-        stream.discard();
+        stream.begin_abort(sys::ACL_ERROR_RT_DEVICE_TASK_ABORT);
     }
-    for (_, stream) in &streams {
-        if !stream.rests_until(deadline) {
-            return Err(fail(
-                sys::ACL_ERROR_RT_WAIT_TIMEOUT,
-                format_args!("tasks of device {id} did not end within {timeout} milliseconds"),
-            ));
-        }
-        stream.forget_failure();
+    // Each of them, or those behind the first that does not end would stay aborting.
+    let ended = streams.iter().fold(true, |ended, (_, stream)| stream.end_abort(deadline) && ended);
+    if !ended {
+        return Err(fail(
+            sys::ACL_ERROR_RT_WAIT_TIMEOUT,
+            format_args!("tasks of device {id} did not end within {timeout} milliseconds"),
+        ));
     }
     observers::abort(id, sys::ACL_RT_DEVICE_TASK_ABORT_POST, timeout)
 }

@@ -68,6 +68,7 @@ impl Stream {
                 stopped: false,
                 aborting: 0,
                 aborts: 0,
+                abort_code: crate::error::SUCCESS,
                 subscription: Subscription::None,
             }),
             changed: Condvar::new(),
@@ -152,17 +153,6 @@ impl Stream {
             on.delist(self, ticket);
         }
         parked.into_iter().chain(tasks).map(|queued| queued.task).collect()
-    }
-
-    /// Waits until the stream has nothing to do; false if that is not before `deadline`.
-    pub(in crate::core) fn rests_until(&self, deadline: Option<Instant>) -> bool {
-        let busy = |state: &mut State| state.run != Run::Idle || !state.queue.is_empty();
-        !self.changed.wait_while(self.state.lock(), deadline, busy).1
-    }
-
-    /// Nobody is to be told any more that a task failed.
-    pub(in crate::core) fn forget_failure(&self) {
-        self.state.lock().failure = None;
     }
 
     fn skip_callbacks(self: &Arc<Self>) {

@@ -127,6 +127,8 @@ struct State {
     aborting: usize,
     /// How often it was aborted.
     aborts: u64,
+    /// What threads get that were in the way of the last time.
+    abort_code: aclError,
     subscription: Subscription,
 }
 
@@ -276,11 +278,9 @@ impl Stream {
                 ));
             }
             if state.aborting > 0 {
+                let code = state.abort_code;
                 drop(state);
-                return Err(fail(
-                    sys::ACL_ERROR_RT_STREAM_ABORT,
-                    format_args!("stream {} is being aborted", self.id),
-                ));
+                return Err(fail(code, format_args!("stream {} is being aborted", self.id)));
             }
             state.queue.extend(task.take());
             state.slots += slots;
@@ -327,11 +327,9 @@ impl Stream {
             );
         }
         if state.aborts != aborts {
+            let code = state.abort_code;
             drop(state);
-            return fail(
-                sys::ACL_ERROR_RT_STREAM_ABORT,
-                format_args!("stream {} was aborted while it was waited for", self.id),
-            );
+            return fail(code, format_args!("stream {} was aborted while it was waited for", self.id));
         }
         let failure = state.failure.take();
         drop(state);
