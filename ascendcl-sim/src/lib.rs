@@ -76,6 +76,11 @@ mod profile;
 mod profiling;
 mod queue;
 
+/// OM files that the simulator runs.
+pub mod om {
+    pub use crate::model::om::writer::{ConvertError, Converter, bundle};
+}
+
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 

@@ -39,6 +39,7 @@ mod marks;
 mod memory;
 mod model;
 mod model_config;
+mod model_desc;
 mod notify;
 mod observer;
 mod overflow;
@@ -116,6 +117,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     memory::fill(&mut api);
     model::fill(&mut api);
     model_config::fill(&mut api);
+    model_desc::fill(&mut api);
     notify::fill(&mut api);
     observer::fill(&mut api);
     overflow::fill(&mut api);

@@ -1,4 +1,4 @@
-//! `acl_mdl.h`, and the data buffers of `acl_base.h`: models, their descriptions, datasets.
+//! `acl_mdl.h`: datasets, loading, executing; and the data buffers of `acl_base.h`.
 //!
 //! Getters that answer with a value have no way to say what is wrong: a bad index or handle gives 0, NULL, "" or *undefined*, as in the
 //! real library, and no text.
@@ -10,43 +10,18 @@ use std::path::Path;
 use std::{ptr, slice};
 
 use ascendcl_sys::{
-    self as sys, AclApi, aclDataBuffer, aclDataType, aclError, aclFormat, aclmdlDataset, aclmdlDesc,
-    aclmdlIODims, aclrtStream,
+    self as sys, aclDataBuffer, aclError, aclTensorDesc, aclmdlDataset, aclmdlExeOMDesc,
+    aclmdlExecConfigHandle, aclrtStream,
 };
 
-use super::{call, call_or, invalid, not_null};
+use super::{functions, invalid, not_null};
+use crate::core::current_context;
 use crate::error::fail;
 use crate::memory::{Location, classify};
-use crate::model::desc::{self, Side};
-use crate::model::describe::{Description, prepare, read_file};
-use crate::model::{dataset, execute, registry};
-
-type Done = Result<(), aclError>;
-
-/// Defines the C functions and `fill`, which puts them into a table. `status` functions answer with a status code; `value(v)`
-/// functions with a value, and with `v` where they must not or cannot answer.
-macro_rules! functions {
-    ($($form:ident $(($default:expr))? fn $name:ident($($arg:ident: $type:ty),*) $(-> $answer:ty)? $body:block)*) => {
-        $(functions!{@ $form $(($default))? fn $name($($arg: $type),*) $(-> $answer)? $body})*
-
-        /// Puts the functions of this file into a table.
-        pub(crate) fn fill(api: &mut AclApi) {
-            $(api.$name = Some($name);)*
-        }
-    };
-    (@ status fn $name:ident($($arg:ident: $type:ty),*) $body:block) => {
-        #[cfg_attr(feature = "export", unsafe(no_mangle))]
-        unsafe extern "C" fn $name($($arg: $type),*) -> aclError {
-            call!(stringify!($name), move || -> Done { $body })
-        }
-    };
-    (@ value($default:expr) fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty $body:block) => {
-        #[cfg_attr(feature = "export", unsafe(no_mangle))]
-        unsafe extern "C" fn $name($($arg: $type),*) -> $answer {
-            call_or!(stringify!($name), |_| $default, move || -> $answer { $body })
-        }
-    };
-}
+use crate::model::prepare::{Asker, partition_sizes, prepare, read_file, sizes};
+use crate::model::registry::{self, check_executor};
+use crate::model::reserve::Provided;
+use crate::model::{config, dataset, execute};
 
 functions! {
     // --- Data buffers
@@ -99,20 +74,57 @@ functions! {
         dataset::buffer(dataset, index).unwrap_or(ptr::null_mut())
     }
 
+    status fn aclmdlSetDatasetTensorDesc(dataset: *mut aclmdlDataset, tensorDesc: *mut aclTensorDesc, index: usize) {
+        not_null(dataset, "dataset")?;
+        dataset::set_desc(dataset, tensorDesc, index)
+    }
+
+    value(ptr::null_mut()) fn aclmdlGetDatasetTensorDesc(dataset: *const aclmdlDataset, index: usize) -> *mut aclTensorDesc {
+        dataset::desc(dataset, index)
+    }
+
     // --- Load, unload, sizes
 
     status fn aclmdlLoadFromFile(modelPath: *const c_char, modelId: *mut u32) {
-        let file = path(modelPath, "modelPath")?;
-        let id = out(modelId, "modelId")?;
-        put(id, registry::load(&read_file(file)?)?);
-        Ok(())
+        load_file(modelPath, modelId, &Provided::NOTHING)
+    }
+
+    status fn aclmdlLoadFromFileWithMem(
+        modelPath: *const c_char, modelId: *mut u32, workPtr: *mut c_void, workSize: usize, weightPtr: *mut c_void,
+        weightSize: usize,
+    ) {
+        load_file(modelPath, modelId, &provided(workPtr, workSize, weightPtr, weightSize))
     }
 
     status fn aclmdlLoadFromMem(model: *const c_void, modelSize: usize, modelId: *mut u32) {
-        let file = bytes(model, modelSize)?;
-        let id = out(modelId, "modelId")?;
-        put(id, registry::load(file)?);
-        Ok(())
+        load_memory(model, modelSize, modelId, &Provided::NOTHING)
+    }
+
+    status fn aclmdlLoadFromMemWithMem(
+        model: *const c_void, modelSize: usize, modelId: *mut u32, workPtr: *mut c_void, workSize: usize,
+        weightPtr: *mut c_void, weightSize: usize,
+    ) {
+        load_memory(model, modelSize, modelId, &provided(workPtr, workSize, weightPtr, weightSize))
+    }
+
+    status fn aclmdlLoadFromFileWithQ(
+        modelPath: *const c_char, modelId: *mut u32, inputQ: *const u32, inputQNum: usize, outputQ: *const u32,
+        outputQNum: usize,
+    ) {
+        queues(inputQ.cast(), inputQNum, outputQ.cast(), outputQNum)?;
+        let file = path(modelPath, "modelPath")?;
+        out(modelId, "modelId")?;
+        without_queues(&read_file(file)?)
+    }
+
+    status fn aclmdlLoadFromMemWithQ(
+        model: *const c_void, modelSize: usize, modelId: *mut u32, inputQ: *const u32, inputQNum: usize,
+        outputQ: *const u32, outputQNum: usize,
+    ) {
+        queues(inputQ.cast(), inputQNum, outputQ.cast(), outputQNum)?;
+        not_null(model, "model")?;
+        out(modelId, "modelId")?;
+        without_queues(bytes(model, modelSize)?)
     }
 
     status fn aclmdlUnload(modelId: u32) {
@@ -122,118 +134,36 @@ functions! {
     status fn aclmdlQuerySize(fileName: *const c_char, workSize: *mut usize, weightSize: *mut usize) {
         let file = path(fileName, "fileName")?;
         let (work, weight) = (out(workSize, "workSize")?, out(weightSize, "weightSize")?);
-        sizes(&prepare(&read_file(file)?)?.0, work, weight);
+        let file = read_file(file)?;
+        check_executor()?;
+        put_both((work, weight), sizes(&file)?);
         Ok(())
     }
 
     status fn aclmdlQuerySizeFromMem(
-        model: *const c_void, modelSize: usize, workSize: *mut usize, weightSize: *mut usize
+        model: *const c_void, modelSize: usize, workSize: *mut usize, weightSize: *mut usize,
     ) {
         let file = bytes(model, modelSize)?;
         let (work, weight) = (out(workSize, "workSize")?, out(weightSize, "weightSize")?);
-        sizes(&prepare(file)?.0, work, weight);
+        check_executor()?;
+        put_both((work, weight), sizes(file)?);
         Ok(())
     }
 
-    // --- Descriptions
-
-    value(ptr::null_mut()) fn aclmdlCreateDesc() -> *mut aclmdlDesc {
-        desc::create()
-    }
-
-    status fn aclmdlDestroyDesc(modelDesc: *mut aclmdlDesc) {
-        desc::destroy(modelDesc)
-    }
-
-    status fn aclmdlGetDesc(modelDesc: *mut aclmdlDesc, modelId: u32) {
-        let desc = desc::find(modelDesc)?;
-        let model = registry::find(modelId)?;
-        desc.fill(model.id(), model.description().clone());
+    status fn aclmdlQueryExeOMDesc(fileName: *const c_char, mdlPartitionSize: *mut aclmdlExeOMDesc) {
+        let file = path(fileName, "fileName")?;
+        let place = out(mdlPartitionSize, "mdlPartitionSize")?;
+        put(place, partition_sizes(&read_file(file)?)?);
         Ok(())
     }
 
-    status fn aclmdlGetDescFromFile(modelDesc: *mut aclmdlDesc, modelPath: *const c_char) {
-        let desc = desc::find(modelDesc)?;
-        let file = path(modelPath, "modelPath")?;
-        desc.fill(0, prepare(&read_file(file)?)?.0.into());
-        Ok(())
-    }
-
-    status fn aclmdlGetDescFromMem(modelDesc: *mut aclmdlDesc, model: *const c_void, modelSize: usize) {
-        let desc = desc::find(modelDesc)?;
-        desc.fill(0, prepare(bytes(model, modelSize)?)?.0.into());
-        Ok(())
-    }
-
-    value(0) fn aclmdlGetNumInputs(modelDesc: *mut aclmdlDesc) -> usize {
-        desc::peek(modelDesc).map_or(0, |desc| desc.len(Side::Input))
-    }
-
-    value(0) fn aclmdlGetNumOutputs(modelDesc: *mut aclmdlDesc) -> usize {
-        desc::peek(modelDesc).map_or(0, |desc| desc.len(Side::Output))
-    }
-
-    value(0) fn aclmdlGetInputSizeByIndex(modelDesc: *mut aclmdlDesc, index: usize) -> usize {
-        size(modelDesc, Side::Input, index)
-    }
-
-    value(0) fn aclmdlGetOutputSizeByIndex(modelDesc: *mut aclmdlDesc, index: usize) -> usize {
-        size(modelDesc, Side::Output, index)
-    }
-
-    status fn aclmdlGetInputDims(modelDesc: *const aclmdlDesc, index: usize, dims: *mut aclmdlIODims) {
-        read_dims(modelDesc, Side::Input, index, dims)
-    }
-
-    // The view after static AIPP, which ONNX models do not have.
-    status fn aclmdlGetInputDimsV2(modelDesc: *const aclmdlDesc, index: usize, dims: *mut aclmdlIODims) {
-        read_dims(modelDesc, Side::Input, index, dims)
-    }
-
-    status fn aclmdlGetOutputDims(modelDesc: *const aclmdlDesc, index: usize, dims: *mut aclmdlIODims) {
-        read_dims(modelDesc, Side::Output, index, dims)
-    }
-
-    // The dimensions of the gear that was set; of static models the static ones.
-    status fn aclmdlGetCurOutputDims(modelDesc: *const aclmdlDesc, index: usize, dims: *mut aclmdlIODims) {
-        read_dims(modelDesc, Side::Output, index, dims)
-    }
-
-    value(c"".as_ptr()) fn aclmdlGetInputNameByIndex(modelDesc: *const aclmdlDesc, index: usize) -> *const c_char {
-        desc::peek(modelDesc).and_then(|desc| desc.name(Side::Input, index)).unwrap_or(c"".as_ptr())
-    }
-
-    value(c"".as_ptr()) fn aclmdlGetOutputNameByIndex(modelDesc: *const aclmdlDesc, index: usize) -> *const c_char {
-        desc::peek(modelDesc).and_then(|desc| desc.name(Side::Output, index)).unwrap_or(c"".as_ptr())
-    }
-
-    status fn aclmdlGetInputIndexByName(modelDesc: *const aclmdlDesc, name: *const c_char, index: *mut usize) {
-        index_by_name(modelDesc, Side::Input, name, index)
-    }
-
-    status fn aclmdlGetOutputIndexByName(modelDesc: *const aclmdlDesc, name: *const c_char, index: *mut usize) {
-        index_by_name(modelDesc, Side::Output, name, index)
-    }
-
-    value(ptr::null()) fn aclmdlGetTensorRealName(modelDesc: *const aclmdlDesc, name: *const c_char) -> *const c_char {
-        let name = string(name, "name").ok();
-        name.and_then(|name| desc::peek(modelDesc)?.real_name(name)).unwrap_or(ptr::null())
-    }
-
-    value(sys::ACL_FORMAT_UNDEFINED) fn aclmdlGetInputFormat(modelDesc: *const aclmdlDesc, index: usize) -> aclFormat {
-        format(modelDesc, Side::Input, index)
-    }
-
-    value(sys::ACL_FORMAT_UNDEFINED) fn aclmdlGetOutputFormat(modelDesc: *const aclmdlDesc, index: usize) -> aclFormat {
-        format(modelDesc, Side::Output, index)
-    }
-
-    value(sys::ACL_DT_UNDEFINED) fn aclmdlGetInputDataType(modelDesc: *const aclmdlDesc, index: usize) -> aclDataType {
-        data_type(modelDesc, Side::Input, index)
-    }
-
-    value(sys::ACL_DT_UNDEFINED) fn aclmdlGetOutputDataType(modelDesc: *const aclmdlDesc, index: usize) -> aclDataType {
-        data_type(modelDesc, Side::Output, index)
+    // Of tasks between cards, which models here do not have: the real function refuses in a process that only loads models.
+    status fn aclRecoverAllHcclTasks(deviceId: i32) {
+        let text = match current_context() {
+            Ok(context) if context.device().id() == deviceId => "no model of this process was built online",
+            _ => "deviceId is not the device of the current context",
+        };
+        Err(fail(sys::ACL_ERROR_GE_FAILURE, text))
     }
 
     // --- Execution
@@ -245,8 +175,33 @@ functions! {
     }
 
     status fn aclmdlExecuteAsync(
-        modelId: u32, input: *const aclmdlDataset, output: *mut aclmdlDataset, stream: aclrtStream
+        modelId: u32, input: *const aclmdlDataset, output: *mut aclmdlDataset, stream: aclrtStream,
     ) {
+        not_null(input, "input")?;
+        not_null(output, "output")?;
+        execute::execute_async(modelId, input, output, stream)
+    }
+
+    status fn aclmdlExecuteV2(
+        modelId: u32, input: *const aclmdlDataset, output: *mut aclmdlDataset, stream: aclrtStream,
+        handle: *const aclmdlExecConfigHandle,
+    ) {
+        not_null(handle, "handle")?;
+        let config = config::get_exec(handle)?;
+        not_null(input, "input")?;
+        not_null(output, "output")?;
+        if stream.is_null() {
+            return execute::execute(modelId, input, output);
+        }
+        execute::execute_on(modelId, input, output, stream, config.stream_timeout)
+    }
+
+    status fn aclmdlExecuteAsyncV2(
+        modelId: u32, input: *const aclmdlDataset, output: *mut aclmdlDataset, stream: aclrtStream,
+        handle: *const aclmdlExecConfigHandle,
+    ) {
+        not_null(handle, "handle")?;
+        config::get_exec(handle)?;
         not_null(input, "input")?;
         not_null(output, "output")?;
         execute::execute_async(modelId, input, output, stream)
@@ -254,29 +209,35 @@ functions! {
 }
 
 /// A place for an answer, checked before any work is done.
-fn out<T>(pointer: *mut T, name: &str) -> Result<*mut T, aclError> {
+pub(super) fn out<T>(pointer: *mut T, name: &str) -> Result<*mut T, aclError> {
     not_null(pointer, name)?;
     Ok(pointer)
 }
 
 /// Writes an answer.
-fn put<T>(place: *mut T, value: T) {
+pub(super) fn put<T>(place: *mut T, value: T) {
     // SAFETY: `out` saw that it is not NULL; that it points to a writable value of its type is the C caller's contract.
     unsafe { place.write(value) };
 }
 
-fn string<'a>(pointer: *const c_char, name: &str) -> Result<&'a CStr, aclError> {
+/// Writes two answers.
+pub(super) fn put_both<T>(places: (*mut T, *mut T), values: (T, T)) {
+    put(places.0, values.0);
+    put(places.1, values.1);
+}
+
+pub(super) fn string<'a>(pointer: *const c_char, name: &str) -> Result<&'a CStr, aclError> {
     not_null(pointer, name)?;
     // SAFETY: not NULL; a C string that lives until the call returns is the C caller's contract. Callers do not keep it.
     Ok(unsafe { CStr::from_ptr(pointer) })
 }
 
-fn path<'a>(pointer: *const c_char, name: &str) -> Result<&'a Path, aclError> {
+pub(super) fn path<'a>(pointer: *const c_char, name: &str) -> Result<&'a Path, aclError> {
     Ok(Path::new(OsStr::from_bytes(string(pointer, name)?.to_bytes())))
 }
 
 /// A model file in host memory.
-fn bytes<'a>(model: *const c_void, size: usize) -> Result<&'a [u8], aclError> {
+pub(super) fn bytes<'a>(model: *const c_void, size: usize) -> Result<&'a [u8], aclError> {
     not_null(model, "model")?;
     if size == 0 {
         return Err(invalid("modelSize must not be 0"));
@@ -296,38 +257,59 @@ fn bytes<'a>(model: *const c_void, size: usize) -> Result<&'a [u8], aclError> {
     Ok(unsafe { slice::from_raw_parts(model.cast(), size) })
 }
 
-fn sizes(description: &Description, work: *mut usize, weight: *mut usize) {
-    put(work, description.work_size);
-    put(weight, description.weight_size);
+/// Memory that the program provides.
+pub(super) fn provided(
+    work: *mut c_void,
+    work_size: usize,
+    weight: *mut c_void,
+    weight_size: usize,
+) -> Provided {
+    Provided { work, work_size, weight, weight_size }
 }
 
-fn size(handle: *const aclmdlDesc, side: Side, index: usize) -> usize {
-    desc::peek(handle).and_then(|desc| desc.tensor(side, index, |tensor| tensor.size)).unwrap_or(0)
-}
-
-fn format(handle: *const aclmdlDesc, side: Side, index: usize) -> aclFormat {
-    let desc = desc::peek(handle);
-    desc.and_then(|desc| desc.tensor(side, index, |tensor| tensor.format()))
-        .unwrap_or(sys::ACL_FORMAT_UNDEFINED)
-}
-
-fn data_type(handle: *const aclmdlDesc, side: Side, index: usize) -> aclDataType {
-    let desc = desc::peek(handle);
-    desc.and_then(|desc| desc.tensor(side, index, |tensor| tensor.element.acl()))
-        .unwrap_or(sys::ACL_DT_UNDEFINED)
-}
-
-fn read_dims(handle: *const aclmdlDesc, side: Side, index: usize, dims: *mut aclmdlIODims) -> Done {
-    let desc = desc::find(handle)?;
-    let dims = out(dims, "dims")?;
-    put(dims, desc.dims(side, index)?);
+fn load_file(modelPath: *const c_char, modelId: *mut u32, provided: &Provided) -> Result<(), aclError> {
+    let file = path(modelPath, "modelPath")?;
+    let id = out(modelId, "modelId")?;
+    let file = read_file(file)?;
+    check_executor()?;
+    put(id, registry::load(prepare(&file, Asker::LoadFile)?, provided, None)?);
     Ok(())
 }
 
-fn index_by_name(handle: *const aclmdlDesc, side: Side, name: *const c_char, index: *mut usize) -> Done {
-    let desc = desc::find(handle)?;
-    let name = string(name, "name")?;
-    let index = out(index, "index")?;
-    put(index, desc.index_of(side, name)?);
+fn load_memory(
+    model: *const c_void,
+    size: usize,
+    modelId: *mut u32,
+    provided: &Provided,
+) -> Result<(), aclError> {
+    let file = bytes(model, size)?;
+    let id = out(modelId, "modelId")?;
+    check_executor()?;
+    put(id, registry::load(prepare(file, Asker::LoadMemory)?, provided, None)?);
     Ok(())
+}
+
+/// The queues of a model that takes its inputs from queues and puts its outputs into some.
+pub(super) fn queues(
+    input: *const c_void,
+    inputs: usize,
+    output: *const c_void,
+    outputs: usize,
+) -> Result<(), aclError> {
+    not_null(input, "inputQ")?;
+    not_null(output, "outputQ")?;
+    if inputs == 0 || outputs == 0 {
+        return Err(invalid("inputQNum and outputQNum must not be 0"));
+    }
+    Ok(())
+}
+
+/// Loading a model with queues: the file is checked all the same.
+pub(super) fn without_queues(file: &[u8]) -> Result<(), aclError> {
+    check_executor()?;
+    prepare(file, Asker::LoadMemory)?;
+    Err(fail(
+        sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+        "models fed by queues run on the device's own processors, which the simulator does not have",
+    ))
 }

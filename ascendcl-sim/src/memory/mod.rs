@@ -26,7 +26,7 @@ mod range;
 mod region;
 mod space;
 
-pub(crate) use accounts::{APP, GIANT_PAGE, HUGE_PAGE, NORMAL_PAGE, PageSize, module, module_name};
+pub(crate) use accounts::{APP, Charge, GIANT_PAGE, HUGE_PAGE, NORMAL_PAGE, PageSize, module, module_name};
 pub(crate) use copy::{
     Ends, Shape, Staged, Transfer, copy_blocking, fill, fill_target, open, report_host_fill,
 };

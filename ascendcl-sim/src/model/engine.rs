@@ -2,6 +2,7 @@
 //! engine takes two traits.
 
 use super::element::Element;
+use super::onnx::Dim;
 
 /// An engine's refusal of a model, with its reason.
 #[derive(Debug)]
@@ -26,14 +27,21 @@ pub(crate) trait Program: Send + Sync {
     /// Names of the inputs, in the order in which `run` takes them.
     fn inputs(&self) -> Vec<String>;
 
-    /// The shape of an output if the engine could work it out from the inputs' shapes.
-    fn output_shape(&self, index: usize) -> Option<Vec<i64>>;
+    /// The shape of an output if the engine could work it out from the inputs' shapes; open axes have names.
+    fn output_shape(&self, index: usize) -> Option<Vec<Dim>>;
 
     /// The same for a value inside the graph, by its name. Values that the engine optimised away have none.
     fn value_shape(&self, name: &str) -> Option<Vec<i64>>;
 
     /// Computes all outputs. Does not panic; a failure is told in words.
-    fn run(&self, inputs: &[Input<'_>], outputs: &[Element]) -> Result<Vec<Vec<u8>>, String>;
+    fn run(&self, inputs: &[Input<'_>], outputs: &[Element]) -> Result<Vec<Output>, String>;
+}
+
+/// One output tensor, as [`Input`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// One input tensor: its elements, little-endian and in row order.

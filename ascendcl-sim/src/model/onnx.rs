@@ -40,12 +40,14 @@ pub(crate) struct Outline {
     pub(crate) weight_bytes: usize,
     /// A tensor whose data lies in another file, if there is one.
     pub(crate) external: Option<String>,
+    /// The model's properties, in file order. Those that are not text are left out.
+    pub(crate) metadata: Vec<(String, String)>,
 }
 
 /// Reads and checks a whole file.
 pub(crate) fn outline(file: &[u8]) -> Result<Outline, Malformed> {
     check(file, Message::Model, 0)?;
-    let (mut version, mut graph, mut operators) = (None, None, None);
+    let (mut version, mut graph, mut operators, mut metadata) = (None, None, None, Vec::new());
     for field in Fields::of(file) {
         match field? {
             (1, Field::Varint(value)) => version = Some(value),
@@ -53,6 +55,7 @@ pub(crate) fn outline(file: &[u8]) -> Result<Outline, Malformed> {
             (7, Field::Bytes(_)) if graph.is_some() => return Err("it holds two graphs".into()),
             (7, Field::Bytes(bytes)) => graph = Some(bytes),
             (8, Field::Bytes(set)) => operators = Some(set),
+            (14, Field::Bytes(entry)) => metadata.extend(read_property(entry)?),
             _ => {}
         }
     }
@@ -62,7 +65,20 @@ pub(crate) fn outline(file: &[u8]) -> Result<Outline, Malformed> {
     if operators.is_none() {
         return Err("it names no operator set".into());
     }
-    read_graph(graph.ok_or("it has no graph")?)
+    Ok(Outline { metadata, ..read_graph(graph.ok_or("it has no graph")?)? })
+}
+
+/// A key and its value, if both are text.
+fn read_property(entry: &[u8]) -> Result<Option<(String, String)>, Malformed> {
+    let (mut key, mut value) = (Some(String::new()), Some(String::new()));
+    for field in Fields::of(entry) {
+        match field? {
+            (1, Field::Bytes(bytes)) => key = text(bytes).ok(),
+            (2, Field::Bytes(bytes)) => value = text(bytes).ok(),
+            _ => {}
+        }
+    }
+    Ok(key.zip(value))
 }
 
 fn read_graph(graph: &[u8]) -> Result<Outline, Malformed> {

@@ -6,18 +6,20 @@ use std::sync::{Arc, Weak};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::describe::{Description, prepare};
-use super::element::Element;
-use super::engine::{Input, Program};
+use super::build::{AippRole, Built};
+use super::engine::Output;
+use super::graph::{Fault, Graph, Read};
+use super::reserve::{Provided, Reserved};
+use super::tensor::{Description, GearKind};
 use crate::check::leak::{LiveKind, Registration, register};
-use crate::core::{Context, clock, current_context};
+use crate::core::{Context, clock, current_context, lifecycle};
 use crate::error::fail;
 use crate::lock::Mutex;
 use crate::profiling::subscribe;
 
 static MODELS: Mutex<BTreeMap<u32, (Arc<Model>, Registration)>> = Mutex::new(BTreeMap::new());
 
-/// Ids start at 1 and are never used twice, so that a stale id is noticed.
+/// Ids start at 1 and are never used twice, so that a stale id is noticed. Bundles have theirs from here too.
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 /// A loaded model. Queued work holds it too: unloading does not take it away from work that was submitted before.
@@ -26,8 +28,14 @@ pub(crate) struct Model {
     context: Weak<Context>,
     device: i32,
     description: Arc<Description>,
-    program: Box<dyn Program>,
+    graph: Graph,
+    aipp: Vec<Option<AippRole>>,
+    memory: Reserved,
     running: AtomicBool,
+    /// The gear that was set last, by any dataset.
+    gear: Mutex<Option<(GearKind, Vec<u64>)>>,
+    /// The bundle it belongs to.
+    bundle: Option<u32>,
 }
 
 impl Model {
@@ -44,6 +52,28 @@ impl Model {
         &self.description
     }
 
+    /// How each input is prepared.
+    pub(crate) fn aipp(&self) -> &[Option<AippRole>] {
+        &self.aipp
+    }
+
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    pub(crate) fn bundle(&self) -> Option<u32> {
+        self.bundle
+    }
+
+    /// Notes the gear that was set.
+    pub(crate) fn set_gear(&self, kind: GearKind, values: Vec<u64>) {
+        *self.gear.lock() = Some((kind, values));
+    }
+
+    pub(crate) fn gear(&self) -> Option<(GearKind, Vec<u64>)> {
+        self.gear.lock().clone()
+    }
+
     /// Load, execution and unload belong into one context.
     pub(crate) fn check_context(&self, current: &Arc<Context>) -> Result<(), aclError> {
         if std::ptr::eq(self.context.as_ptr(), Arc::as_ptr(current)) {
@@ -58,11 +88,16 @@ impl Model {
         ))
     }
 
-    /// Computes the outputs. `inputs` are as long as the description says.
+    /// Computes the outputs from inputs of which `claimed` bytes are there.
     ///
     /// A model has one set of working memory: a second execution that starts before the first has ended spoils both on a card, and
     /// is an error here.
-    pub(crate) fn run(&self, inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, aclError> {
+    pub(crate) fn run(
+        &self,
+        claimed: &[usize],
+        given: &[Option<Vec<i64>>],
+        read: Read<'_>,
+    ) -> Result<Vec<Output>, aclError> {
         if self.running.swap(true, Ordering::Acquire) {
             return Err(fail(
                 sys::ACL_ERROR_RT_MODEL_EXECUTE,
@@ -74,34 +109,41 @@ impl Model {
             ));
         }
         let started = clock::now();
-        let outputs = self.compute(inputs);
+        let outputs = self.compute(claimed, given, read);
         subscribe::executed(self.id, self.device, started, clock::now());
         self.running.store(false, Ordering::Release);
-        outputs
+        outputs.map_err(|fault| match fault {
+            Fault::Code(code) => code,
+            Fault::Text(reason) => {
+                fail(sys::ACL_ERROR_RT_MODEL_EXECUTE, format_args!("model {} failed: {reason}", self.id))
+            }
+        })
     }
 
-    fn compute(&self, inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, aclError> {
-        let failed = |reason: &dyn std::fmt::Display| {
-            let code = sys::ACL_ERROR_RT_MODEL_EXECUTE;
-            fail(code, format_args!("model {} failed: {reason}", self.id))
-        };
-        let shapes: Vec<Vec<usize>> = self.description.inputs.iter().map(|tensor| tensor.shape()).collect();
-        let tensors = self.description.inputs.iter().zip(&shapes).zip(inputs);
-        let tensors: Vec<Input<'_>> =
-            tensors.map(|((tensor, shape), bytes)| Input { element: tensor.element, shape, bytes }).collect();
-        let elements: Vec<Element> = self.description.outputs.iter().map(|tensor| tensor.element).collect();
-
-        let outputs = self.program.run(&tensors, &elements).map_err(|reason| failed(&reason))?;
-        if outputs.len() != elements.len() {
-            return Err(failed(&format_args!("{} outputs instead of {}", outputs.len(), elements.len())));
-        }
-        for (output, tensor) in outputs.iter().zip(&self.description.outputs) {
-            if output.len() != tensor.size {
+    fn compute(
+        &self,
+        claimed: &[usize],
+        given: &[Option<Vec<i64>>],
+        read: Read<'_>,
+    ) -> Result<Vec<Output>, Fault> {
+        self.memory.use_up().map_err(Fault::Code)?;
+        let (gear, outputs) = self.graph.run(claimed, given, read)?;
+        for (index, (output, tensor)) in outputs.iter().zip(&self.description.outputs).enumerate() {
+            let told = match gear {
+                Some(gear) => self.description.output_in_gear(gear, index).map(<[i64]>::to_vec),
+                None if tensor.is_dynamic() => None,
+                None => Some(tensor.dims.clone()),
+            };
+            let Some(told) = told else { continue };
+            let count = |mut dims: Box<dyn Iterator<Item = i64> + '_>| {
+                dims.try_fold(1i64, |count, dim| count.checked_mul(dim))
+            };
+            let there = count(Box::new(output.shape.iter().map(|&dim| dim as i64)));
+            if count(Box::new(told.iter().copied())) != there {
                 let name = tensor.name.to_string_lossy();
-                return Err(failed(&format_args!(
-                    "output '{name}' came out with {} bytes, the file declares {}",
-                    output.len(),
-                    tensor.size
+                return Err(Fault::Text(format!(
+                    "output '{name}' came out with the shape {:?}, the file declares {told:?}",
+                    output.shape
                 )));
             }
         }
@@ -109,19 +151,36 @@ impl Model {
     }
 }
 
-/// Loads the content of a model file into the current context.
-pub(crate) fn load(file: &[u8]) -> Result<u32, aclError> {
+/// 145001 unless ACL is initialised: the part of it that runs models starts there.
+pub(crate) fn check_executor() -> Result<(), aclError> {
+    if lifecycle::is_initialized() {
+        return Ok(());
+    }
+    Err(fail(sys::ACL_ERROR_GE_EXEC_NOT_INIT, "models need an initialised ACL: call aclInit first"))
+}
+
+/// A number for a model or a bundle.
+pub(crate) fn next_id() -> u32 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Loads a model into the current context.
+pub(crate) fn load(built: Built, provided: &Provided, bundle: Option<u32>) -> Result<u32, aclError> {
     let context = current_context()?;
-    let (description, program) = prepare(file)?;
-    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let memory = Reserved::new(&context, &built.description, provided)?;
+    let id = next_id();
     let device = context.device().id();
     let model = Model {
         id,
         context: Arc::downgrade(&context),
         device,
-        description: Arc::new(description),
-        program,
+        description: Arc::new(built.description),
+        graph: built.graph,
+        aipp: built.aipp,
+        memory,
         running: AtomicBool::new(false),
+        gear: Mutex::new(None),
+        bundle,
     };
     let registration = register(LiveKind::Model, format!("id {id} on device {device}"));
     MODELS.lock().insert(id, (Arc::new(model), registration));
@@ -130,11 +189,25 @@ pub(crate) fn load(file: &[u8]) -> Result<u32, aclError> {
 
 /// The model with this id: 145003 if there is none.
 pub(crate) fn find(id: u32) -> Result<Arc<Model>, aclError> {
-    MODELS.lock().get(&id).map(|(model, _)| Arc::clone(model)).ok_or_else(|| unknown(id))
+    peek(id).ok_or_else(|| unknown(id))
+}
+
+/// The model with this id, without a text if there is none.
+pub(crate) fn peek(id: u32) -> Option<Arc<Model>> {
+    MODELS.lock().get(&id).map(|(model, _)| Arc::clone(model))
+}
+
+/// `aclmdlUnload`.
+pub(crate) fn unload(id: u32) -> Result<(), aclError> {
+    if let Some(bundle) = peek(id).and_then(|model| model.bundle()) {
+        let text = format_args!("model {id} belongs to bundle {bundle}, and is unloaded with it");
+        return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
+    }
+    end(id)
 }
 
 /// Ends the life of an id. Work that was queued before still runs.
-pub(crate) fn unload(id: u32) -> Result<(), aclError> {
+pub(crate) fn end(id: u32) -> Result<(), aclError> {
     let model = find(id)?;
     // A model whose context is gone can be unloaded from anywhere: its own context cannot come back.
     if model.context.strong_count() > 0 {
@@ -150,10 +223,12 @@ fn unknown(id: u32) -> aclError {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CString;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use super::super::describe::Tensor;
+    use super::super::element::Element;
+    use super::super::engine::{Input, Program};
+    use super::super::onnx::Dim;
+    use super::super::tensor::Tensor;
     use super::*;
     use crate::error::take_text;
 
@@ -165,7 +240,7 @@ mod tests {
             Vec::new()
         }
 
-        fn output_shape(&self, _: usize) -> Option<Vec<i64>> {
+        fn output_shape(&self, _: usize) -> Option<Vec<Dim>> {
             None
         }
 
@@ -173,38 +248,58 @@ mod tests {
             None
         }
 
-        fn run(&self, _: &[Input<'_>], _: &[Element]) -> Result<Vec<Vec<u8>>, String> {
+        fn run(&self, _: &[Input<'_>], _: &[Element]) -> Result<Vec<Output>, String> {
             let channels = self.0.lock();
             channels.0.send(()).unwrap();
-            Ok(vec![vec![7; channels.1.recv().unwrap()]])
+            let length = channels.1.recv().unwrap();
+            Ok(vec![Output { shape: vec![length], bytes: vec![7; length] }])
         }
     }
 
     #[test]
     fn a_model_runs_once_at_a_time_and_gives_what_it_declares() {
         let ((started, is_started), (finish, is_finished)) = (channel(), channel());
-        let output = Tensor { name: CString::from(c"y"), dims: vec![2], element: Element::U8, size: 2 };
-        let description =
-            Description { inputs: Vec::new(), outputs: vec![output], weight_size: 512, work_size: 512 };
+        let output = Tensor {
+            name: c"y".into(),
+            dims: vec![2],
+            dims_v2: vec![2],
+            ranges: Vec::new(),
+            data_type: sys::ACL_UINT8,
+            format: sys::ACL_FORMAT_ND,
+            size: 2,
+        };
+        let graph = Graph {
+            program: Box::new(Slow(Mutex::new((started, is_finished)))),
+            feeds: Vec::new(),
+            outputs: vec![Element::U8],
+            gear_input: None,
+            gears: Vec::new(),
+        };
         let model = Model {
             id: 9,
             context: Weak::new(),
             device: 0,
-            description: Arc::new(description),
-            program: Box::new(Slow(Mutex::new((started, is_finished)))),
+            description: Arc::new(Description { outputs: vec![output], ..Description::default() }),
+            graph,
+            aipp: Vec::new(),
+            memory: Reserved::default(),
             running: AtomicBool::new(false),
+            gear: Mutex::new(None),
+            bundle: None,
         };
+        let nothing = |_: usize, _: usize| Ok(Vec::new());
+        let run = || model.run(&[], &[], &nothing);
         std::thread::scope(|scope| {
-            let first = scope.spawn(|| model.run(&[]));
+            let first = scope.spawn(run);
             is_started.recv().unwrap();
-            assert_eq!(model.run(&[]), Err(sys::ACL_ERROR_RT_MODEL_EXECUTE));
+            assert_eq!(run(), Err(sys::ACL_ERROR_RT_MODEL_EXECUTE));
             assert!(take_text().contains("model 9 is being executed on another stream"));
             finish.send(2).unwrap();
-            assert_eq!(first.join().unwrap(), Ok(vec![vec![7, 7]]));
+            assert_eq!(first.join().unwrap().unwrap()[0].bytes, [7, 7]);
         });
         // Free again, and a program that does not keep its word is noticed.
         finish.send(3).unwrap();
-        assert_eq!(model.run(&[]), Err(sys::ACL_ERROR_RT_MODEL_EXECUTE));
-        assert!(take_text().contains("output 'y' came out with 3 bytes, the file declares 2"));
+        assert_eq!(run(), Err(sys::ACL_ERROR_RT_MODEL_EXECUTE));
+        assert!(take_text().contains("output 'y' came out with the shape [3], the file declares [2]"));
     }
 }

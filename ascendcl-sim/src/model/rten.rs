@@ -12,9 +12,11 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rten::{Dimension, LoadErrorKind, Model, ModelOptions, NodeId, Value, ValueOrView};
+use rten_tensor::Layout;
 
 use super::element::{Element, f16_to_f32, f32_to_f16};
-use super::engine::{Engine, Input, LoadFailure, Program};
+use super::engine::{Engine, Input, LoadFailure, Output, Program};
+use super::onnx::Dim;
 use crate::abi::panic_text;
 
 /// The engine.
@@ -46,12 +48,12 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn shape(&self, node: NodeId) -> Option<Vec<i64>> {
-        let fixed = |dim: &Dimension| match dim {
-            Dimension::Fixed(size) => i64::try_from(*size).ok(),
-            Dimension::Symbolic(_) => None,
+    fn shape(&self, node: NodeId) -> Option<Vec<Dim>> {
+        let dim = |dim: &Dimension| match dim {
+            Dimension::Fixed(size) => i64::try_from(*size).ok().map(Dim::Fixed),
+            Dimension::Symbolic(name) => Some(Dim::Open(name.clone())),
         };
-        self.model.node_info(node)?.shape()?.iter().map(fixed).collect()
+        self.model.node_info(node)?.shape()?.iter().map(dim).collect()
     }
 }
 
@@ -61,15 +63,16 @@ impl Program for Loaded {
         self.model.input_ids().iter().map(name).collect()
     }
 
-    fn output_shape(&self, index: usize) -> Option<Vec<i64>> {
+    fn output_shape(&self, index: usize) -> Option<Vec<Dim>> {
         self.shape(*self.model.output_ids().get(index)?)
     }
 
     fn value_shape(&self, name: &str) -> Option<Vec<i64>> {
-        self.shape(self.model.find_node(name)?)
+        let fixed = |dim: Dim| if let Dim::Fixed(size) = dim { Some(size) } else { None };
+        self.shape(self.model.find_node(name)?)?.into_iter().map(fixed).collect()
     }
 
-    fn run(&self, inputs: &[Input<'_>], outputs: &[Element]) -> Result<Vec<Vec<u8>>, String> {
+    fn run(&self, inputs: &[Input<'_>], outputs: &[Element]) -> Result<Vec<Output>, String> {
         let run = || {
             let ids = self.model.input_ids();
             let values: Result<Vec<(NodeId, ValueOrView<'_>)>, String> =
@@ -125,11 +128,11 @@ fn text(error: impl std::error::Error) -> String {
     error.to_string()
 }
 
-fn from_value(value: Value, element: Element) -> Result<Vec<u8>, String> {
+fn from_value(value: Value, element: Element) -> Result<Output, String> {
     fn bytes<const N: usize, T: Copy>(data: Vec<T>, convert: impl Fn(T) -> [u8; N]) -> Vec<u8> {
         data.iter().flat_map(|&element| convert(element)).collect()
     }
-    let kind = value.dtype();
+    let (kind, shape) = (value.dtype(), value.shape().to_vec());
     let bytes = match (value, element) {
         (Value::FloatTensor(t), Element::F32) => bytes(t.into_data(), f32::to_le_bytes),
         (Value::FloatTensor(t), Element::F16) => {
@@ -143,5 +146,5 @@ fn from_value(value: Value, element: Element) -> Result<Vec<u8>, String> {
         (Value::Int32Tensor(t), Element::Bool) => bytes(t.into_data(), |value| [u8::from(value != 0)]),
         _ => return Err(format!("the file declares an output as {element:?}, the engine computed {kind}")),
     };
-    Ok(bytes)
+    Ok(Output { shape, bytes })
 }

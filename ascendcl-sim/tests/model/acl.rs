@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_void};
 use std::path::PathBuf;
 use std::ptr;
+use std::sync::Once;
 
 use ascendcl_sys::{self as sys, AclApi, aclError};
 
@@ -44,6 +45,9 @@ pub struct Context(pub sys::aclrtContext);
 
 impl Context {
     pub fn new(device: i32) -> Context {
+        // Models are what asks whether ACL is initialised.
+        static INIT: Once = Once::new();
+        INIT.call_once(|| assert_eq!(acl!(aclInit(ptr::null())), 0, "{}", text()));
         let mut context = ptr::null_mut();
         assert_eq!(acl!(aclrtCreateContext(&mut context, device)), 0, "{}", text());
         Context(context)

@@ -119,14 +119,24 @@ fn long_names_are_shortened_in_dims_only() {
     assert_eq!(dims(&desc, true, 0).0, short);
     assert_eq!(string(acl!(aclmdlGetOutputNameByIndex(desc.0, 0))), long);
 
-    for name in [&long, &short] {
-        let name = CString::new(name.as_str()).unwrap();
-        let mut index = 7;
-        assert_eq!(acl!(aclmdlGetOutputIndexByName(desc.0, name.as_ptr(), &mut index)), 0);
-        assert_eq!(index, 0);
-        assert_eq!(string(acl!(aclmdlGetTensorRealName(desc.0, name.as_ptr()))), long);
+    let c_string = |name: &str| CString::new(name).unwrap();
+    let mut index = 7;
+    assert_eq!(acl!(aclmdlGetOutputIndexByName(desc.0, c_string(&long).as_ptr(), &mut index)), 0);
+    assert_eq!(index, 0);
+    // The made-up name is for one function only.
+    refused(
+        acl!(aclmdlGetOutputIndexByName(desc.0, c_string(&short).as_ptr(), &mut index)),
+        100000,
+        "acl_modelId",
+    );
+    for name in [&long, &short, &format!("{short}_q")] {
+        assert_eq!(string(acl!(aclmdlGetTensorRealName(desc.0, c_string(name).as_ptr()))), long);
     }
-    assert!(acl!(aclmdlGetTensorRealName(desc.0, c"x".as_ptr())).is_null());
+    for name in
+        ["x", "acl_modelId_0_output_0", "acl_modelId_x_output_0", &short.replace("_0", "_1"), "acl_modelId"]
+    {
+        assert!(acl!(aclmdlGetTensorRealName(desc.0, c_string(name).as_ptr())).is_null(), "{name}");
+    }
     drop((desc, model));
     drop(context);
 }

@@ -95,13 +95,17 @@ fn datasets_that_do_not_fit() {
     let small = |memory: &Memory, size| Dataset::new(&[(memory.0, size)]);
     both(
         model.0,
-        &small(&image, IMAGE - 1),
+        &small(&image, IMAGE - 65),
         &output,
         &stream,
         145000,
-        "input 0 'image' has 255 bytes, the model needs 256",
+        "input 0 'image' has 191 bytes, the model needs 256",
     );
-    both(model.0, &input, &small(&answer, 39), &stream, 145000, "output 0 'probabilities' has 39 bytes");
+    // The real check lets 64 bytes pass; what is used must be there all the same.
+    let (nearly, less) = (small(&image, IMAGE - 64), small(&answer, 39));
+    assert_eq!(acl!(aclmdlExecute(model.0, nearly.raw, less.raw)), 0, "{}", text());
+    let late = Dataset::new(&[(answer.0.wrapping_byte_add(8), 32)]);
+    both(model.0, &input, &late, &stream, 107000, "has no 40 bytes allocated");
     both(model.0, &small(&image, IMAGE + 1), &output, &stream, 107000, "has no 257 bytes allocated");
     both(model.0, &Dataset::new(&[(ptr::null_mut(), IMAGE)]), &output, &stream, 100000, "no address");
 
@@ -141,6 +145,7 @@ fn datasets_that_do_not_fit() {
     assert!((to_floats(&bytes[3..3 + ANSWER]).iter().sum::<f32>() - 1.0).abs() < 1e-4);
 
     assert_eq!(stream.synchronize(), 0, "a refused execution queues nothing");
+    drop((nearly, less, late));
     drop((input, output, inside, none, image, answer, large, stream, model));
     drop(context);
 }

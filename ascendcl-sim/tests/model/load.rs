@@ -26,8 +26,10 @@ fn files_that_cannot_be_read() {
     file_refused("", 145002, "cannot be read");
     file_refused(assets(), 145002, "not a regular file");
     file_refused("/dev/zero", 145002, "not a regular file");
-    file_refused(assets().join("README.md"), 145006, "not an ONNX model");
-    file_refused(assets().join("images/0028_8.png"), 145006, "not an ONNX model");
+    // Shorter than the header of an OM file, or without its letters.
+    file_refused(assets().join("README.md"), 145000, "nor an ONNX model");
+    let short = std::fs::metadata(assets().join("images/0028_8.png")).unwrap().len() < 256;
+    file_refused(assets().join("images/0028_8.png"), if short { 145006 } else { 145000 }, "nor an");
 
     let mut id = 0;
     refused(acl!(aclmdlLoadFromFile(ptr::null(), &mut id)), 100000, "modelPath must not be NULL");
@@ -43,8 +45,9 @@ fn files_that_cannot_be_read() {
 fn bytes_that_are_no_model() {
     let context = Context::new(0);
     let good = std::fs::read(assets().join("digits.onnx")).unwrap();
-    bytes_refused(b"IMOD\0\x01\0\0and so on", 145006, "this is an OM model");
-    bytes_refused(&[0; 1000], 145006, "not an ONNX model");
+    bytes_refused(b"IMOD\0\x01\0\0and so on", 100000, "17 bytes, fewer than the 256 of a header");
+    bytes_refused(b"IMO", 145006, "3 bytes");
+    bytes_refused(&[0; 1000], 145000, "nor an ONNX model");
     bytes_refused(&good[..good.len() / 2], 145006, "truncated");
     bytes_refused(&Graph::new().file(), 145006, "its graph has no output");
 
@@ -60,11 +63,6 @@ fn bytes_that_are_no_model() {
 #[test]
 fn models_that_the_simulator_does_not_run() {
     let context = Context::new(0);
-    let open = Graph::new()
-        .node("Relu", &["x"], &["y"])
-        .value(11, "x", onnx::FLOAT, Some(&[Dim::Open("batch"), Dim::Fixed(4)]))
-        .value(12, "y", onnx::FLOAT, None);
-    bytes_refused(&open.file(), 145021, "input 'x' has the dynamic dimension 'batch'");
     let shapeless = Graph::new().node("Relu", &["x"], &["y"]).value(11, "x", onnx::FLOAT, None);
     bytes_refused(&shapeless.output("y", onnx::FLOAT, &[1]).file(), 145021, "input 'x' has no shape");
     bytes_refused(&onnx::unary("Relu", onnx::FLOAT, &[-1, 4]), 145021, "impossible shape [-1, 4]");
@@ -77,8 +75,6 @@ fn models_that_the_simulator_does_not_run() {
     let elsewhere = Graph::new().external("w").node("Add", &["x", "w"], &["y"]);
     let elsewhere = elsewhere.input("x", onnx::FLOAT, &[1]).output("y", onnx::FLOAT, &[1]);
     bytes_refused(&elsewhere.file(), 500002, "weight 'w' lies in another file");
-    let data = Graph::new().node("NonZero", &["x"], &["y"]).input("x", onnx::FLOAT, &[4]);
-    bytes_refused(&data.value(12, "y", onnx::INT64, None).file(), 145021, "depends on the data");
     drop(context);
 }
 

@@ -10,6 +10,7 @@ fn loading_says_that_there_is_no_engine() {
     let mut id = 0;
     // SAFETY: the device exists, the model and the place for the id are valid, and the text is read before the next call.
     let (code, text) = unsafe {
+        assert_eq!(api.aclInit.unwrap()(std::ptr::null()), 0);
         assert_eq!(api.aclrtSetDevice.unwrap()(0), 0);
         let code = api.aclmdlLoadFromMem.unwrap()(DIGITS.as_ptr().cast(), DIGITS.len(), &mut id);
         (code, CStr::from_ptr(api.aclGetRecentErrMsg.unwrap()()).to_string_lossy())
