@@ -17,7 +17,9 @@ use crate::error::Error;
 const LIBRARY: &str = "libascendcl.so";
 
 /// What newer releases split it into, and programs link with.
-const NAMES: [&str; 6] = [
+/// The half behind it that does the work is linked by an official sample too, which uses nothing of its own.
+const NAMES: [&str; 7] = [
+    "libacl_rt_impl.so",
     "libacl_rt.so",
     "libacl_mdl.so",
     "libacl_op_compiler.so",
@@ -41,6 +43,8 @@ const OTHER_FOLDERS: [(&str, &str); 4] = [
     ("acllib/lib64", "../lib64"),
     ("compiler/lib64", "../lib64"),
 ];
+
+const OWN_HEADER: &str = include_str!("../../../ascendcl-sim/include/ascendcl_sim.h");
 
 /// The file that tells an installation of the simulator from a CANN.
 const MARK: &str = "share/info/ascendcl-sim/version.info";
@@ -95,6 +99,8 @@ impl Home {
             }
             self.link(folder, target)?;
         }
+        // The simulator's own, for programs that know of it.
+        self.write("include/ascendcl_sim.h", OWN_HEADER)?;
         // Version queries read this one.
         self.write("share/info/runtime/version.info", &format!("Version={CANN}\n"))?;
         let arch = format!("{}-linux", env::consts::ARCH);
@@ -224,7 +230,9 @@ mod tests {
                 }
             }
         }
-        assert!(!home.join("include").exists(), "headers are not ours to install");
+        let headers: Vec<_> =
+            fs::read_dir(home.join("include")).unwrap().flatten().map(|e| e.file_name()).collect();
+        assert_eq!(headers, ["ascendcl_sim.h"], "others are not ours to install");
         assert_eq!(
             fs::read_to_string(home.join("share/info/runtime/version.info")).unwrap(),
             "Version=8.1.0\n"
