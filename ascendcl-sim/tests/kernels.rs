@@ -526,3 +526,52 @@ fn no_symbol_is_known() {
     assert_eq!(from(8, sys::ACL_MEMCPY_DEVICE_TO_HOST), 107_002);
     ok!(aclrtSetDevice, 0);
 }
+
+/// What callbacks saw of failed kernels: who was called, the function, the arguments' first bytes.
+static SEEN: std::sync::Mutex<Vec<(&'static str, usize, [u8; 4])>> = std::sync::Mutex::new(Vec::new());
+
+fn see(who: &'static str, info: *mut sys::aclrtExceptionInfo) {
+    let (mut function, mut address, mut size, mut first) = (ptr::null_mut(), ptr::null_mut(), 0, [0u8; 4]);
+    assert_eq!(acl!(aclrtGetErrorCodeFromExceptionInfo, info), 507_015);
+    ok!(aclrtGetFuncHandleFromExceptionInfo, info, &mut function);
+    ok!(aclrtGetArgsFromExceptionInfo, info, &mut address, &mut size);
+    assert_eq!(size, 4);
+    ok!(aclrtSetDevice, 0);
+    ok!(aclrtMemcpy, first.as_mut_ptr().cast(), 4, address, 4, sys::ACL_MEMCPY_DEVICE_TO_HOST);
+    ok!(aclrtResetDevice, 0);
+    SEEN.lock().unwrap().push((who, function.addr(), first));
+}
+
+unsafe extern "C" fn on_any(info: *mut sys::aclrtExceptionInfo) {
+    see("any", info);
+}
+
+unsafe extern "C" fn on_binary(info: *mut sys::aclrtExceptionInfo, user: *mut c_void) {
+    assert_eq!(user.addr(), 77);
+    see("binary", info);
+}
+
+#[test]
+fn failed_kernels_are_told_to_those_who_asked() {
+    let _card = full();
+    let _kernel = register_kernel("fails", |_: &KernelLaunch<'_>| Err(KernelError::new("no")));
+    let binary = load();
+    let (fails, stream) = (function(binary, c"fails"), stream());
+    ok!(aclrtSetExceptionInfoCallback, Some(on_any));
+    ok!(aclrtBinarySetExceptionCallback, binary, Some(on_binary), 77usize as *mut c_void);
+    let mut bytes = [1u8, 2, 3, 4];
+    let host: *mut c_void = bytes.as_mut_ptr().cast();
+    ok!(aclrtLaunchKernelWithHostArgs, fails, 1, stream, ptr::null_mut(), host, 4, ptr::null_mut(), 0);
+    assert_eq!(acl!(aclrtSynchronizeStream, stream), 507_015);
+    let place = device_memory(4);
+    ok!(aclrtMemcpy, place, 4, host, 4, sys::ACL_MEMCPY_HOST_TO_DEVICE);
+    ok!(aclrtSetExceptionInfoCallback, None);
+    ok!(aclrtLaunchKernel, fails, 1, place, 4, stream);
+    assert_eq!(acl!(aclrtSynchronizeStream, stream), 507_015);
+    let seen = std::mem::take(&mut *SEEN.lock().unwrap());
+    let expected = ["any", "binary", "binary"].map(|who| (who, fails.addr(), [1, 2, 3, 4]));
+    assert_eq!(seen, expected);
+    ok!(aclrtFree, place);
+    ok!(aclrtDestroyStream, stream);
+    ok!(aclrtBinaryUnLoad, binary);
+}

@@ -82,7 +82,17 @@ unsafe extern "C" fn aclrtGetArgsFromExceptionInfo(
         }
         not_null(devArgsPtr, "devArgsPtr")?;
         not_null(devArgsLen, "devArgsLen")?;
-        Err(no_exception("the task that failed was no kernel and has no arguments"))
+        let kernel = exceptions::find(info, |exception| exception.kernel).flatten();
+        let Some(kernel) = kernel else {
+            return Err(no_exception("the task that failed was no kernel and has no arguments"));
+        };
+        let (address, size) = kernel.arguments;
+        // SAFETY: not NULL, and the caller passes places to write to.
+        unsafe {
+            devArgsPtr.write(address);
+            devArgsLen.write(size as u32);
+        }
+        Ok(())
     })
 }
 
@@ -96,7 +106,15 @@ unsafe extern "C" fn aclrtGetFuncHandleFromExceptionInfo(
             return Err(no_exception("info must not be NULL"));
         }
         not_null(func, "func")?;
-        Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "the task that failed was no kernel and has no function"))
+        let kernel = exceptions::find(info, |exception| exception.kernel).flatten();
+        let function = kernel.map_or(std::ptr::null_mut(), |kernel| kernel.function);
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { func.write(function) };
+        if function.is_null() {
+            let text = "the task that failed was no kernel and has no function";
+            return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, text));
+        }
+        Ok(())
     })
 }
 

@@ -69,10 +69,20 @@ struct Contents {
 
 /// What a program wants to be called when a kernel of a binary fails.
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "for whoever reports exceptions")]
 pub(crate) struct ExceptionCallback {
-    pub(crate) function: unsafe extern "C" fn(*mut sys::aclrtExceptionInfo, *mut c_void),
-    pub(crate) user_data: usize,
+    function: unsafe extern "C" fn(*mut sys::aclrtExceptionInfo, *mut c_void),
+    user_data: usize,
+}
+
+impl ExceptionCallback {
+    /// Tells the program.
+    ///
+    /// # Safety
+    /// `info` points to an exception for as long as the call lasts.
+    pub(crate) unsafe fn call(self, info: *mut sys::aclrtExceptionInfo) {
+        // SAFETY: the program registered the function to be called like this; the exception is the caller's contract.
+        unsafe { (self.function)(info, ptr::with_exposed_provenance_mut(self.user_data)) };
+    }
 }
 
 /// A function of a binary.
@@ -112,7 +122,6 @@ impl Binary {
     }
 
     /// Who wants to know when a kernel of it fails.
-    #[allow(dead_code, reason = "for whoever reports exceptions")]
     pub(crate) fn exception_callback(&self) -> Option<ExceptionCallback> {
         self.contents.lock().callback
     }
@@ -308,5 +317,5 @@ pub(crate) fn exception_callback(
     function: aclrtOpExceptionCallback,
     user_data: *mut c_void,
 ) -> Option<ExceptionCallback> {
-    function.map(|function| ExceptionCallback { function, user_data: user_data.addr() })
+    function.map(|function| ExceptionCallback { function, user_data: user_data.expose_provenance() })
 }

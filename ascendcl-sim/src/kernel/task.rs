@@ -1,5 +1,8 @@
 //! A launch in a queue. Captured launches run again, with other parameters if the program changes them.
 
+use core::ffi::c_void;
+use std::cell::RefCell;
+use std::ptr;
 use std::sync::Arc;
 
 use ascendcl_sys::{self as sys, aclError, aclrtLaunchKernelAttr};
@@ -8,10 +11,10 @@ use super::binary::Function;
 use super::host::KernelError;
 use super::launch::{KernelLaunch, resolve};
 use crate::check::Access;
-use crate::core::Stream;
+use crate::core::{Device, Stream};
 use crate::error::fail;
 use crate::lock::Mutex;
-use crate::memory::{DeviceRange, device_range, live};
+use crate::memory::{DeviceRange, PageSize, device_range, live};
 
 /// What a launch says.
 #[derive(Clone)]
@@ -44,7 +47,7 @@ pub(crate) struct Placeholder {
 impl Arguments {
     /// Arguments in device memory. A wrong address is noticed when the kernel runs, as on a card.
     pub(crate) fn device(address: usize, size: usize) -> Self {
-        let pointer = std::ptr::without_provenance(address);
+        let pointer = ptr::without_provenance(address);
         let inside = live(pointer).is_some_and(|(memory, start)| size <= memory.size() - start);
         let memory = if inside { device_range(pointer, size).ok() } else { None };
         Self::Device { address, size, memory }
@@ -64,6 +67,45 @@ impl Arguments {
                         "its arguments, {size} bytes at {address:#x}, are in no live device memory"
                     ))
                 })
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// The launch that has just failed on this thread, for those who report it.
+    static FAILED: RefCell<Option<FailedLaunch>> = const { RefCell::new(None) };
+}
+
+/// A launch that failed.
+pub(crate) struct FailedLaunch {
+    pub(crate) function: Arc<Function>,
+    arguments: Arguments,
+}
+
+/// The launch that has just failed on this thread, if it was one.
+pub(crate) fn take_failed() -> Option<FailedLaunch> {
+    FAILED.take()
+}
+
+impl FailedLaunch {
+    /// Runs `look` with the device address and the size of the arguments: those of a launch with arguments of the host lie there for that
+    /// long only.
+    pub(crate) fn with_arguments(&self, device: &Device, look: impl FnOnce(*mut c_void, usize)) {
+        match &self.arguments {
+            Arguments::Device { address, size, .. } => look(ptr::without_provenance_mut(*address), *size),
+            Arguments::Host { .. } => {
+                let bytes = self.arguments.read().unwrap_or_default();
+                let size = bytes.len();
+                let Ok(copy) = device.memory().allocate(size.max(1), size.max(1), PageSize::Normal) else {
+                    return look(ptr::null_mut(), 0);
+                };
+                let opened = device_range(copy, size).and_then(|range| range.open(Access::WRITE));
+                if let Ok(opened) = opened {
+                    opened.write_from(0, &bytes);
+                }
+                look(copy, size);
+                device.memory().take_back(copy);
             }
         }
     }
@@ -112,6 +154,8 @@ impl KernelTask {
                 sys::ACL_ERROR_RT_AICORE_EXCEPTION if function.is_cpu() => sys::ACL_ERROR_RT_AICPU_EXCEPTION,
                 code => code,
             };
+            let failed = FailedLaunch { function: Arc::clone(function), arguments: params.arguments.clone() };
+            FAILED.set(Some(failed));
             fail(code, format_args!("the kernel '{}' failed: {error}", function.name()))
         })
     }
