@@ -22,16 +22,6 @@ fn malloc(size: usize, policy: sys::aclrtMemMallocPolicy) -> Result<*mut c_void,
     }
 }
 
-fn upload(to: *mut c_void, bytes: &[u8]) {
-    ok!(aclrtMemcpy, to, bytes.len(), bytes.as_ptr().cast(), bytes.len(), H2D);
-}
-
-fn download(from: *const c_void, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    ok!(aclrtMemcpy, bytes.as_mut_ptr().cast(), len, from, len, D2H);
-    bytes
-}
-
 fn free_bytes() -> usize {
     let (mut free, mut total) = (0, 0);
     ok!(aclrtGetMemInfo, sys::ACL_DDR_MEM, &mut free, &mut total);

@@ -13,7 +13,7 @@ use crate::error::fail;
 use crate::memory::{self, GIANT_PAGE, HUGE_PAGE, Location, NORMAL_PAGE};
 
 /// `ACL_MEM_LOCATION_TYPE_MANAGED`, which is newer than the headers that the bindings were made from.
-const MANAGED: aclrtMemLocationType = aclrtMemLocationType(3);
+pub(super) const MANAGED: aclrtMemLocationType = aclrtMemLocationType(3);
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetMemInfo(attr: aclrtMemAttr, free: *mut usize, total: *mut usize) -> aclError {

@@ -116,7 +116,7 @@ unsafe fn copy_async(
 ///
 /// # Safety
 /// `ends` are as large as `shape` says.
-unsafe fn copy_pageable(stream: &Stream, ends: Ends, shape: Shape) -> Result<(), aclError> {
+pub(super) unsafe fn copy_pageable(stream: &Stream, ends: Ends, shape: Shape) -> Result<(), aclError> {
     check_blocking(stream)?;
     // The stream's own error, if it has one, comes first and nothing is copied.
     match stream.synchronize(None) {

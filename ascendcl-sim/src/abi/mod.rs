@@ -17,6 +17,7 @@ mod compute;
 mod context;
 mod copy;
 mod count_notify;
+mod descriptor;
 mod device;
 mod device_id;
 mod device_info;
@@ -97,6 +98,7 @@ pub(crate) fn table(missing: &[String]) -> AclApi {
     context::fill(&mut api);
     copy::fill(&mut api);
     count_notify::fill(&mut api);
+    descriptor::fill(&mut api);
     device::fill(&mut api);
     device_id::fill(&mut api);
     device_info::fill(&mut api);

@@ -110,7 +110,7 @@ fn check_words(pointer: *mut c_void, size: usize, count: usize) -> Result<Option
         return Ok(None);
     }
     not_null(pointer, "ptr")?;
-    if pointer.addr() % 4 != 0 {
+    if !pointer.addr().is_multiple_of(4) {
         return Err(invalid(format_args!("{pointer:p} is not aligned to 4 bytes")));
     }
     let len = count

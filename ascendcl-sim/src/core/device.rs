@@ -17,7 +17,7 @@ use crate::check::leak::{LiveKind, Registration, register};
 use crate::config::Settings;
 use crate::error::fail;
 use crate::lock::Mutex;
-use crate::memory::DeviceMemory;
+use crate::memory::{self, DeviceMemory};
 use crate::profile::Profile;
 use crate::queue;
 
@@ -217,10 +217,12 @@ impl Device {
             COUNT_NOTIFIES.remove(*handle);
         }
         queue::release_device(self.id);
+        let others = memory::release(self.id);
         let blocks = self.memory.release_all();
-        if blocks + events.len() + notifies.len() + counters.len() > 0 {
+        if blocks + events.len() + notifies.len() + counters.len() + others > 0 {
             log::warn!(
-                "device {} was reset with {} events and {blocks} pieces of device memory alive: destroy and free them first",
+                "device {} was reset with {} events, {blocks} pieces of device memory and {others} pools, registrations and \
+                 managed pieces alive: destroy and free them first",
                 self.id,
                 events.len()
             );

@@ -52,6 +52,20 @@ impl Mapping {
         Self::new(memory.len, access, libc::MAP_SHARED | libc::MAP_NORESERVE, memory.file.as_raw_fd())
     }
 
+    /// Readable and writable anonymous memory at `address`; an error if something is there.
+    pub(crate) fn at(address: usize, len: usize) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+        // SAFETY: the kernel takes the address only if nobody uses the range; old ones take it for a hint.
+        let base = unsafe { libc::mmap(ptr::without_provenance_mut(address), len, access, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
+        let mapping = Self { base, len };
+        if mapping.base().addr() == address { Ok(mapping) } else { Err(io::ErrorKind::AddrInUse.into()) }
+    }
+
     fn new(len: usize, access: i32, flags: i32, file: i32) -> io::Result<Self> {
         Self::at_offset(len, access, flags, file, 0)
     }

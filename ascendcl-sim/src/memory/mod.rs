@@ -19,11 +19,19 @@ mod arena;
 mod block;
 mod copy;
 mod direction;
+mod external;
+mod indirect;
+mod managed;
 mod map;
+mod number;
 mod pinned;
 mod place;
+mod pool;
+mod random;
 mod range;
+mod reduce;
 mod region;
+mod registered;
 mod space;
 
 pub(crate) use accounts::{APP, Charge, GIANT_PAGE, HUGE_PAGE, NORMAL_PAGE, PageSize, module, module_name};
@@ -31,8 +39,27 @@ pub(crate) use copy::{
     Ends, Shape, Staged, Transfer, copy_blocking, fill, fill_target, open, report_host_fill,
 };
 pub(crate) use direction::Direction;
+#[allow(unused_imports)]
+pub(crate) use external::{
+    DESCRIPTIONS, Functions, Lent, create_description, lend, register_allocator, registered_allocator,
+    unregister_allocator,
+};
+pub(crate) use indirect::{DESCRIPTOR, Indirect, descriptor};
+pub(crate) use managed::{
+    Home, Managed, Pages, Part, Question, allocate_managed, managed_range, touch_managed,
+};
 pub(crate) use map::{Mapping, SharedMemory, page_size};
+pub(crate) use number::Number;
 pub(crate) use pinned::{free_host, malloc_host, pinned_range};
 pub(crate) use place::{Location, Place, classify};
+pub(crate) use pool::{Attribute, POOLS, Pool, settle_pools, take_lent};
+pub(crate) use random::{COUNTER, Distribution, Draw, Parameter};
 pub(crate) use range::{DeviceBytes, DeviceRange, device_range, free, live};
+pub(crate) use reduce::{Reduction, reduce};
+pub(crate) use registered::{device_pointer, register_host, unregister_host};
 pub(crate) use space::DeviceMemory;
+
+/// Gives back what lives with a device that is being reset, other than its memory; how many pieces that were.
+pub(crate) fn release(device: i32) -> usize {
+    pool::release_pools(device) + managed::release_managed(device) + registered::release_registrations(device)
+}

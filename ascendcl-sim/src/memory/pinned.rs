@@ -42,6 +42,8 @@ struct Entry {
 }
 
 static LIVE: RwLock<BTreeMap<usize, Entry>> = RwLock::new(BTreeMap::new());
+/// Plain host memory that counts as pinned because it is registered with a device.
+static REGISTERED: RwLock<BTreeMap<usize, Arc<PinnedBlock>>> = RwLock::new(BTreeMap::new());
 
 struct Quarantine {
     pieces: VecDeque<Mapping>,
@@ -51,6 +53,44 @@ struct Quarantine {
 static QUARANTINE: Mutex<Quarantine> = Mutex::new(Quarantine { pieces: VecDeque::new(), bytes: 0 });
 
 impl PinnedBlock {
+    pub(super) fn address(&self) -> usize {
+        self.address
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether devices that it is registered with use it at the host's address.
+    pub(super) fn same_address(&self) -> bool {
+        self.same_address
+    }
+
+    /// Access to `[start, start + len)` begins; false if the memory was freed.
+    pub(super) fn begin(&self, access: Access, start: usize, len: usize) -> bool {
+        {
+            let mut life = self.life.lock();
+            if life.freed {
+                return false;
+            }
+            life.windows += 1;
+        }
+        self.shadow.note(access, start, len, || Place {
+            what: format!("a piece of pinned memory of {} bytes", self.size),
+            address: self.address,
+        });
+        true
+    }
+
+    /// Access ends.
+    pub(super) fn end(&self) {
+        let mut life = self.life.lock();
+        life.windows -= 1;
+        if life.freed && life.windows == 0 {
+            seal(life.mapping.take());
+        }
+    }
+
     fn free(&self) {
         let mut life = self.life.lock();
         life.freed = true;
@@ -94,18 +134,7 @@ impl PinnedRange {
 
     /// Access for the time of one operation; `None` if the memory was freed.
     pub(crate) fn open(&self, access: Access) -> Option<PinnedBytes> {
-        let mut life = self.block.life.lock();
-        if life.freed {
-            return None;
-        }
-        life.windows += 1;
-        drop(life);
-        let bytes = PinnedBytes { range: self.clone() };
-        self.block.shadow.note(access, self.start, self.len, || Place {
-            what: format!("a piece of pinned memory of {} bytes", self.block.size),
-            address: self.block.address,
-        });
-        Some(bytes)
+        self.block.begin(access, self.start, self.len).then(|| PinnedBytes { range: self.clone() })
     }
 }
 
@@ -122,11 +151,7 @@ impl PinnedBytes {
 
 impl Drop for PinnedBytes {
     fn drop(&mut self) {
-        let mut life = self.range.block.life.lock();
-        life.windows -= 1;
-        if life.freed && life.windows == 0 {
-            seal(life.mapping.take());
-        }
+        self.range.block.end();
     }
 }
 
@@ -182,10 +207,32 @@ pub(crate) fn free_host(pointer: *mut c_void) -> Result<(), aclError> {
 
 /// The piece of pinned memory that `pointer` lies in, and the offset there.
 pub(super) fn find(pointer: *const c_void) -> Option<(Arc<PinnedBlock>, usize)> {
+    let address = pointer.addr();
+    let inside = |block: &Arc<PinnedBlock>| {
+        let inside = address - block.address;
+        (inside < block.size).then(|| (Arc::clone(block), inside))
+    };
     let live = LIVE.read();
-    let (&start, entry) = live.range(..=pointer.addr()).next_back()?;
-    let inside = pointer.addr() - start;
-    (inside < entry.block.size).then(|| (Arc::clone(&entry.block), inside))
+    if let Some(found) = live.range(..=address).next_back().and_then(|(_, entry)| inside(&entry.block)) {
+        return Some(found);
+    }
+    drop(live);
+    let registered = REGISTERED.read();
+    registered.range(..=address).next_back().and_then(|(_, block)| inside(block))
+}
+
+/// From now on plain host memory counts as pinned.
+pub(super) fn adopt(address: usize, size: usize) -> Arc<PinnedBlock> {
+    let life = Mutex::new(Life { freed: false, windows: 0, mapping: None });
+    let block = Arc::new(PinnedBlock { address, size, same_address: false, life, shadow: Shadow::default() });
+    REGISTERED.write().insert(address, Arc::clone(&block));
+    block
+}
+
+/// What [`adopt`] made pinned is plain host memory again.
+pub(super) fn disown(block: &PinnedBlock) {
+    REGISTERED.write().remove(&block.address);
+    block.free();
 }
 
 /// The first address and the size of the piece of pinned memory that `pointer` lies in.

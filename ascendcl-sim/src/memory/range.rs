@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::region;
+use super::{pool, region, registered};
 use crate::check::{Access, Mark, Misuse, misuse};
 use crate::core::value;
 use crate::error::fail;
@@ -157,19 +157,21 @@ impl Drop for DeviceBytes {
 
 /// The live memory with a device address that `pointer` lies in, and how far into it.
 pub(crate) fn live(pointer: *const c_void) -> Option<(Arc<dyn Backing>, usize)> {
-    region::of(pointer)?.find(pointer.addr())
+    match region::of(pointer) {
+        Some(region) => region.find(pointer.addr()),
+        None => registered::at_host_address(pointer.addr()),
+    }
 }
 
 /// A checked window over one live piece of memory: 107000 if `[pointer, pointer + len)` is not all inside one.
 pub(crate) fn device_range(pointer: *const c_void, len: usize) -> Result<DeviceRange, aclError> {
     let invalid = |why: &dyn std::fmt::Display| fail(sys::ACL_ERROR_RT_PARAM_INVALID, why);
-    let region = region::of(pointer)
-        .ok_or_else(|| invalid(&format_args!("{pointer:p} is not an address of a device")))?;
-    let (backing, start) = region.find(pointer.addr()).ok_or_else(|| {
-        invalid(&format_args!(
+    let (backing, start) = live(pointer).ok_or_else(|| match region::of(pointer) {
+        Some(region) => invalid(&format_args!(
             "{pointer:p} is inside no live allocation of {}: it was freed, or is out of bounds",
             region.location()
-        ))
+        )),
+        None => invalid(&format_args!("{pointer:p} is not an address of a device")),
     })?;
     if len > backing.size() - start {
         misuse(
@@ -190,6 +192,9 @@ pub(crate) fn device_range(pointer: *const c_void, len: usize) -> Result<DeviceR
 
 /// `aclrtFree` after its NULL check.
 pub(crate) fn free(pointer: *mut c_void) -> Result<(), aclError> {
+    if let Some(freed) = pool::free(pointer) {
+        return freed;
+    }
     if region::of(pointer).is_some_and(|region| region.free(pointer.addr())) {
         return Ok(());
     }

@@ -13,7 +13,7 @@ pub(crate) mod config;
 pub(crate) mod dataset;
 pub(crate) mod desc;
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "half of it is for engines"))]
-mod element;
+pub(crate) mod element;
 #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "half of it is for engines"))]
 mod engine;
 pub(crate) mod execute;

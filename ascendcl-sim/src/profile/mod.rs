@@ -8,7 +8,7 @@ mod lacking;
 
 use core::ffi::CStr;
 
-use ascendcl_sys::aclError;
+use ascendcl_sys::{self as sys, aclDataType, aclError};
 
 pub(crate) use chip::{Chip, Overflow, architecture};
 
@@ -89,6 +89,10 @@ pub(crate) struct Features {
     pub(crate) giant_pages: bool,
     /// Host memory that devices can use at an address of theirs.
     pub(crate) host_registration: bool,
+    /// `aclrtReduceAsync` knows these types,
+    pub(crate) reduced_types: &'static [aclDataType],
+    /// and no reduction but the sum.
+    pub(crate) reduce_sum_only: bool,
     /// Streams that wait for an event of another device. Without it such a wait is dropped and answered with success.
     pub(crate) cross_device_wait: bool,
     /// `aclrtSetStreamFailureMode` of the default stream.
@@ -102,6 +106,22 @@ pub(crate) struct Features {
     /// Shared buffers, queues that carry them, and queues that several processes use. A host on PCIe has none of these.
     pub(crate) shared_buffers: bool,
 }
+
+/// What `aclrtReduceAsync` of each generation of chips combines.
+const OLDER_REDUCTIONS: &[aclDataType] = &[sys::ACL_FLOAT, sys::ACL_FLOAT16, sys::ACL_INT16];
+const NEWER_REDUCTIONS: &[aclDataType] =
+    &[sys::ACL_FLOAT, sys::ACL_FLOAT16, sys::ACL_BF16, sys::ACL_INT8, sys::ACL_INT16, sys::ACL_INT32];
+const ALL_REDUCTIONS: &[aclDataType] = &[
+    sys::ACL_FLOAT,
+    sys::ACL_FLOAT16,
+    sys::ACL_BF16,
+    sys::ACL_INT8,
+    sys::ACL_INT16,
+    sys::ACL_INT32,
+    sys::ACL_UINT8,
+    sys::ACL_UINT16,
+    sys::ACL_UINT32,
+];
 
 impl Profile {
     /// Names that [`by_name`](Self::by_name) knows.
@@ -129,6 +149,8 @@ impl Profile {
                 peer_memory: false,
                 giant_pages: false,
                 host_registration: false,
+                reduced_types: OLDER_REDUCTIONS,
+                reduce_sum_only: true,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
                 external_events: false,
@@ -164,6 +186,8 @@ impl Profile {
                 peer_memory: true,
                 giant_pages: false,
                 host_registration: false,
+                reduced_types: OLDER_REDUCTIONS,
+                reduce_sum_only: true,
                 cross_device_wait: false,
                 default_stream_failure_mode: false,
                 external_events: false,
@@ -198,6 +222,8 @@ impl Profile {
                 peer_memory: true,
                 giant_pages: true,
                 host_registration: true,
+                reduced_types: NEWER_REDUCTIONS,
+                reduce_sum_only: false,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
                 external_events: true,
@@ -232,6 +258,8 @@ impl Profile {
                 peer_memory: true,
                 giant_pages: true,
                 host_registration: true,
+                reduced_types: ALL_REDUCTIONS,
+                reduce_sum_only: false,
                 cross_device_wait: true,
                 default_stream_failure_mode: true,
                 external_events: true,

@@ -116,6 +116,19 @@ pub fn bytes<'a>(pointer: *mut c_void, len: usize) -> &'a mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(pointer.cast(), len) }
 }
 
+/// Copies bytes to device memory.
+pub fn upload(to: *mut c_void, bytes: &[u8]) {
+    let kind = sys::ACL_MEMCPY_HOST_TO_DEVICE;
+    ok!(aclrtMemcpy, to, bytes.len(), bytes.as_ptr().cast(), bytes.len(), kind);
+}
+
+/// The bytes of device memory.
+pub fn download(from: *const c_void, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    ok!(aclrtMemcpy, bytes.as_mut_ptr().cast(), len, from, len, sys::ACL_MEMCPY_DEVICE_TO_HOST);
+    bytes
+}
+
 pub fn message() -> String {
     let message = acl!(aclGetRecentErrMsg);
     if message.is_null() {

@@ -33,6 +33,7 @@ use crate::check::{self, Misuse, Origin, Trail, misuse};
 use crate::error::{self, fail};
 use crate::handle::{Kind, Table};
 use crate::lock::{Condvar, Mutex};
+use crate::memory;
 
 pub(crate) static STREAMS: Table<Stream> = Table::new(Kind::Stream);
 
@@ -334,6 +335,7 @@ impl Stream {
         let failure = state.failure.take();
         drop(state);
         check::host_sees(self);
+        memory::settle_pools(self.device.id());
         match (failure, self.shared.stopped()) {
             (Some(failure), _) => error::report_async(failure.code, self.id, &failure.text),
             // Stopped for good: each synchronisation says so.
