@@ -215,6 +215,15 @@ fn a_capturing_stream_is_not_waited_for() {
     assert_eq!(acl!(aclrtDestroyStream, stream), 107_027);
     assert_eq!(acl!(aclrtDestroyStreamForce, stream), 107_027);
     assert_eq!(acl!(aclrtSynchronizeDevice), 107_027);
+    let mut tag = sys::aclrtStreamAttrValue { userCustomTag: 3 };
+    assert_eq!(
+        acl!(aclrtSetStreamAttribute, stream, sys::ACL_STREAM_ATTR_USER_CUSTOM_TAG, &mut tag),
+        107_027
+    );
+    assert_eq!(acl!(aclrtSetStreamOverflowSwitch, stream, 1), 107_027);
+    let mut status = [0u8; 64];
+    assert_eq!(acl!(aclrtGetOverflowStatus, status.as_mut_ptr().cast(), 64, stream), 107_027);
+    assert_eq!(acl!(aclrtResetOverflowStatus, stream), 107_027);
     let mut recorded = sys::ACL_EVENT_RECORDED_STATUS_NOT_READY;
     assert_eq!(acl!(aclrtQueryEventStatus, event, &mut recorded), 107_028);
     assert_eq!(acl!(aclrtSynchronizeEvent, event), 107_028);

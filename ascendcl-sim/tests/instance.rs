@@ -301,11 +301,12 @@ fn captured_work_can_be_looked_at() {
     let instance = end(first);
     let streams = streams_of(instance);
     assert_eq!(streams.len(), 2);
-    let (one, two) = (tasks_of(streams[0]), tasks_of(streams[1]));
+    // The newest first.
+    let (two, one) = (tasks_of(streams[0]), tasks_of(streams[1]));
     let types = |tasks: &[*mut c_void]| tasks.iter().map(|&task| type_of(task)).collect::<Vec<_>>();
     assert_eq!(types(&one), [0, 2, 3, 6]);
     assert_eq!(types(&two), [3, 5, 2]);
-    assert_eq!(tasks_of(streams[0]), one, "the same handles each time");
+    assert_eq!(tasks_of(streams[1]), one, "the same handles each time");
     let mut numbers = Vec::new();
     for &task in one.iter().chain(&two) {
         let mut number = 0;

@@ -68,13 +68,16 @@ fn get(address: *mut c_void, size: u64, stream: &Named) -> Result<(), aclError> 
     }
     let context = current_context()?;
     let stream = stream.of(&context)?;
+    stream.check_not_capturing()?;
     let place = memory::fill_target(context.device(), address, STATUS as usize)?;
     stream.push(Task::Set { place, byte: 0 })
 }
 
 fn reset(stream: &Named) -> Result<(), aclError> {
     let context = current_context()?;
-    match stream.of(&context)?.submit("reset of the overflow status", std::sync::Arc::new(|| Ok(()))) {
+    let stream = stream.of(&context)?;
+    stream.check_not_capturing()?;
+    match stream.submit("reset of the overflow status", std::sync::Arc::new(|| Ok(()))) {
         0 => Ok(()),
         code => Err(code),
     }

@@ -26,6 +26,10 @@ fn any(stream: Found) -> Result<Arc<Stream>, aclError> {
     }
 }
 
+fn check_not_capturing(stream: &Found) -> Result<(), aclError> {
+    stream.as_ref().map_or(Ok(()), |stream| stream.check_not_capturing())
+}
+
 /// Only the lowest bit of the mode counts.
 pub(super) fn set_failure_mode(stream: Found, mode: u64) -> Result<(), aclError> {
     let is_default = stream.is_none();
@@ -37,6 +41,12 @@ pub(super) fn set_failure_mode(stream: Found, mode: u64) -> Result<(), aclError>
         ));
     }
     let context = current_context()?;
+    if stream.held().is_some_and(|lane| lane.is_bound()) {
+        return Err(fail(
+            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            "a stream that is bound to a running instance has no failure mode",
+        ));
+    }
     if (is_default || stream.is_default()) && !context.device().profile().features.default_stream_failure_mode
     {
         return Err(fail(
@@ -58,6 +68,7 @@ fn set_overflow_check(stream: Found, switch: u32) -> Result<(), aclError> {
     if switch > 1 {
         return Err(wrong(format_args!("overflow switch {switch} is neither 0 nor 1")));
     }
+    check_not_capturing(&stream)?;
     resolve_found(stream)?.attributes().set_overflow_check(switch != 0);
     Ok(())
 }
@@ -108,6 +119,7 @@ unsafe extern "C" fn aclrtSetStreamAttribute(
             sys::ACL_STREAM_ATTR_FLOAT_OVERFLOW_CHECK => set_overflow_check(stream, number),
             sys::ACL_STREAM_ATTR_USER_CUSTOM_TAG if !checks_overflow => Ok(()),
             sys::ACL_STREAM_ATTR_USER_CUSTOM_TAG => {
+                check_not_capturing(&stream)?;
                 resolve_found(stream)?.attributes().set_tag(number);
                 Ok(())
             }

@@ -229,6 +229,15 @@ impl Instance {
         self.state.lock().members.clone()
     }
 
+    /// Gives all conditions the values that an execution begins with, those inside of branches too.
+    fn set_defaults(&self) {
+        let conditions = self.state.lock().conditions.clone();
+        for (_, condition) in conditions {
+            condition.set_default();
+            condition.branches().iter().for_each(|branch| branch.set_defaults());
+        }
+    }
+
     fn next_sequence(&self) -> u32 {
         let mut state = self.state.lock();
         state.next_sequence += 1;
@@ -244,7 +253,8 @@ impl Instance {
         })?;
         lane.bind(self);
         let member = Member { lane: Arc::clone(&lane), stream, handle: handle.addr(), head: true, origin };
-        self.state.lock().members.push(member);
+        // The newest first, as the runtime keeps them.
+        self.state.lock().members.insert(0, member);
         Ok(lane)
     }
 

@@ -105,9 +105,8 @@ impl Run {
     }
 
     fn start(self: &Arc<Self>) {
-        let conditions = self.instance.state.lock().conditions.clone();
-        for (_, condition) in conditions {
-            condition.set_default();
+        if !self.instance.is_branch() {
+            self.instance.set_defaults();
         }
         let heads: Vec<usize> = (0..self.lanes.len()).filter(|&lane| self.lanes[lane].0.head).collect();
         {
@@ -402,10 +401,11 @@ impl Run {
         if std::mem::replace(&mut self.state.lock().over, true) {
             return;
         }
-        self.fail(sys::ACL_ERROR_RT_MODEL_ABORT_NORMAL);
-        self.release();
+        // A run whose end was reached has its result, which the stream that executes it may read later.
         let ended = std::mem::replace(&mut self.state.lock().ended, true);
         if !ended {
+            self.fail(sys::ACL_ERROR_RT_MODEL_ABORT_NORMAL);
+            self.release();
             self.end.abandon(1);
         }
         // What is queued already must not wait for what will not come.
