@@ -379,8 +379,19 @@ fn a_picture_for_trace_viewers() {
     let event = extended(sys::ACL_EVENT_SYNC);
     begin(stream);
     mark(memory, 0, 1, stream);
+    let note = "shape \"4x4\"\n";
+    ok!(aclrtCacheLastTaskExtendInfo, note.as_ptr().cast(), note.len());
+    assert_eq!(acl!(aclrtCacheLastTaskOpInfo, note.as_ptr().cast(), note.len()), 507_000, "not switched on");
+    let mut switch = sys::aclrtStreamAttrValue { cacheOpInfoSwitch: 1 };
+    ok!(aclrtSetStreamAttribute, stream, sys::ACL_STREAM_ATTR_CACHE_OP_INFO, &mut switch);
+    ok!(aclrtCacheLastTaskOpInfo, note.as_ptr().cast(), note.len());
     ok!(aclrtRecordEvent, event, stream);
     let instance = end(stream);
+    assert_eq!(
+        acl!(aclrtCacheLastTaskOpInfo, note.as_ptr().cast(), note.len()),
+        507_000,
+        "the capture is over"
+    );
     let path = std::env::temp_dir().join(format!("instance-{}.json", std::process::id()));
     let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
     ok!(aclmdlRIDebugPrint, instance);
@@ -392,6 +403,7 @@ fn a_picture_for_trace_viewers() {
     ok!(aclmdlRIGetId, instance, &mut id);
     assert!(text.contains(&format!("\"Model Id\":{id},")), "{text}");
     assert!(text.contains("\"Task Type\":\"EVENT_RECORD\""), "{text}");
+    assert_eq!(text.matches(r#""ExtendInfo":"shape \"4x4\"\n""#).count(), 1, "{text}");
     assert_eq!(text.matches("\"ph\":\"X\"").count(), 2, "{text}");
     assert_eq!(acl!(aclmdlRIDebugJsonPrint, instance, c"/no/such/folder/file".as_ptr(), 0), 107_000);
     assert_eq!(acl!(aclmdlRIDebugJsonPrint, instance, ptr::null(), 0), 100_000);

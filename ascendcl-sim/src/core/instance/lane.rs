@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::super::Stream;
+use super::super::{Stream, last_task};
 use super::Instance;
 use super::node::{Node, Step};
 use crate::check::Origin;
@@ -69,6 +69,7 @@ impl Lane {
         }
         let node = Arc::new(Node::new(self, nodes.len(), sequence, step, Origin::of_task()));
         nodes.push(Arc::clone(&node));
+        last_task::note_node(stream.id(), &node);
         Ok(node)
     }
 }

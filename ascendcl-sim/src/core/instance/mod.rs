@@ -49,6 +49,7 @@ pub(crate) use label::{activate, create_label, create_list, destroy_label, destr
 pub(crate) use label::{set_label, switch_by_index, switch_stream};
 pub(crate) use lane::Lane;
 pub(crate) use mode::{CaptureMode, check_unsafe, exchange};
+pub(crate) use node::Node;
 pub(crate) use run::{execute, execute_and_wait};
 
 pub(crate) static INSTANCES: Table<Instance> = Table::new(Kind::ModelInstance);
@@ -210,13 +211,22 @@ impl Instance {
         self.origin != Origin::Built
     }
 
+    /// Whether descriptions of operators are kept: a stream of the running capture is set to.
+    pub(crate) fn caches_operators(&self) -> bool {
+        self.state.lock().capturing.iter().any(|stream| stream.attributes().cache_op_info() != 0)
+    }
+
+    pub(crate) fn is_of(&self, context: &Context) -> bool {
+        Arc::ptr_eq(&self.shared, context.shared())
+    }
+
     pub(crate) fn is_capturing(&self) -> bool {
         matches!(self.state.lock().status, Status::Capturing | Status::Invalidated)
     }
 
     /// 107004 unless it is one of the current context.
     pub(crate) fn check_context(&self, context: &Context) -> Result<(), aclError> {
-        if Arc::ptr_eq(&self.shared, context.shared()) {
+        if self.is_of(context) {
             return Ok(());
         }
         Err(fail(

@@ -87,6 +87,8 @@ pub(crate) struct Node {
     pub(super) arguments: Mutex<Option<usize>>,
     /// Its handle, once somebody asked for it.
     pub(super) handle: OnceLock<usize>,
+    /// What the program has to say about it.
+    pub(super) extended: Mutex<Option<String>>,
     /// Where the program queued it.
     pub(super) origin: Origin,
 }
@@ -103,6 +105,7 @@ impl Node {
             group: Mutex::new(None),
             arguments: Mutex::new(None),
             handle: OnceLock::new(),
+            extended: Mutex::new(None),
             origin,
         }
     }
@@ -119,6 +122,11 @@ impl Node {
         let before = std::mem::replace(&mut *self.step.lock(), step);
         drop(before);
         super::edit::end_node(self);
+    }
+
+    /// `aclrtCacheLastTaskExtendInfo`
+    pub(crate) fn extend(&self, text: String) {
+        *self.extended.lock() = Some(text);
     }
 
     pub(super) fn is_disabled(&self) -> bool {

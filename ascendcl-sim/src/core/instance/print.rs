@@ -36,10 +36,32 @@ impl Instance {
                 if let Step::Activate { stream, .. } = node.step() {
                     let _ = write!(event, ",\"Active Stream Id\":{stream}");
                 }
+                if let Some(text) = &*node.extended.lock() {
+                    let _ = write!(event, ",\"ExtendInfo\":\"{}\"", escape(text));
+                }
                 event.push_str("}}");
                 events.push(event);
             }
         }
         format!("[\n{}\n]", events.join(",\n"))
     }
+}
+
+/// A text as it stands between the quotes of JSON.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => escaped.extend(['\\', letter]),
+            '\n' => escaped.push_str("\\n"),
+            '\r' => escaped.push_str("\\r"),
+            '\t' => escaped.push_str("\\t"),
+            '\0'..'\u{20}' => {
+                // Writing to a string cannot fail.
+                let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
+            }
+            _ => escaped.push(letter),
+        }
+    }
+    escaped
 }
