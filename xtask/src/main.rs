@@ -2,6 +2,7 @@
 
 mod bindings;
 mod error;
+mod fuzz;
 mod install;
 mod programs;
 mod table;
@@ -32,6 +33,11 @@ Commands:
     --profile NAME    only this profile; may be repeated
   sim-table           write the table of functions in docs/simulator.md; reasons for missing ones are in ascendcl-sim/missing.tsv
     --check           change nothing; fail if the committed table is not what the simulator has
+  fuzz-abi            make random calls with random, stale and hostile arguments: nothing may crash, hang or leak
+    --calls N         as many, 1000000 by default
+    --seed N          begin with this seed, 1 by default
+    --profile NAME    only on this profile; may be repeated
+    --replay          one session only, and print each call
 
 bindings, abi-check and headers fetch what they need with pip, once, into target/xtask. LIBCLANG_PATH chooses another libclang.
 Exit code: 0 all well, 1 a difference was found, 2 the command could not be carried out.
@@ -66,10 +72,27 @@ fn run() -> Result<bool, Error> {
         "install-sim" => install_command(arguments),
         "programs" => programs_command(arguments),
         "sim-table" => table_command(arguments),
+        "fuzz-abi" => fuzz_command(arguments),
         other => {
             Err(Error::new(format!("there is no command `{other}`; see `cargo run -p xtask -- --help`")))
         }
     }
+}
+
+fn fuzz_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
+    let mut options =
+        fuzz::Options { calls: 1_000_000, seed: 1, profiles: Vec::new(), replay: false, session: false };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("calls") => options.calls = arguments.value()?.parse()?,
+            Long("seed") => options.seed = arguments.value()?.parse()?,
+            Long("profile") => options.profiles.push(arguments.value()?.string()?),
+            Long("replay") => options.replay = true,
+            Long("session") => options.session = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    fuzz::run(&options)
 }
 
 fn bindings_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
