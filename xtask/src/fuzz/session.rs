@@ -3,12 +3,12 @@
 use core::ffi::{c_char, c_void};
 use std::collections::BTreeMap;
 use std::mem;
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{ptr, thread};
 
-use ascendcl_sim::{Config, Profile};
+use ascendcl_sim::{Config, LiveKind, Profile};
 
 use super::signature::{Kind, Parameter, Signature};
 use crate::error::Error;
@@ -105,14 +105,20 @@ pub fn run(
         well += u64::from(session.call() == 0);
     }
     session.end();
-    let live = ascendcl_sim::live();
-    let leaked: Vec<String> = live
-        .iter()
-        .filter(|live| live.to_string().contains("device memory"))
-        .map(ToString::to_string)
-        .collect();
-    if !leaked.is_empty() {
-        return Err(Error::new(format!("device memory is alive after all devices were reset: {leaked:?}")));
+    // Descriptions and the like are the program's own; what belongs to a device went with it.
+    let kinds = [
+        LiveKind::DeviceMemory,
+        LiveKind::Stream,
+        LiveKind::Event,
+        LiveKind::Context,
+        LiveKind::DeviceReference,
+    ];
+    let left: Vec<_> = ascendcl_sim::live().into_iter().filter(|live| kinds.contains(&live.kind)).collect();
+    if let Some(first) = left.iter().min_by_key(|live| live.kind) {
+        return Err(Error::new(format!(
+            "{} objects are alive after all devices were reset, such as {first}",
+            left.len()
+        )));
     }
     Ok((calls, session.functions.len(), well))
 }
@@ -284,6 +290,9 @@ impl Session {
             function(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
         };
         CALLS.fetch_add(1, Ordering::SeqCst);
+        if self.trace {
+            eprintln!("  = {answer:x}");
+        }
         self.learn(&name, &signature, &arguments, answer);
         if signature.answers.is_some() { u64::from(answer == 0) } else { answer & 0xffff_ffff }
     }
@@ -305,9 +314,13 @@ impl Session {
             }
             let place: *const u64 = ptr::with_exposed_provenance(argument as usize);
             match &parameter.kind {
-                // SAFETY: the argument was one of our places, which are large enough for a pointer.
                 Kind::HandlePlace(kind) => {
-                    self.handles.entry(kind.clone()).or_default().push(unsafe { *place })
+                    // SAFETY: the argument was one of our places, which are large enough for a pointer.
+                    let handle = unsafe { *place };
+                    self.handles.entry(kind.clone()).or_default().push(handle);
+                    if kind == "aclrtContext" {
+                        CONTEXTS.lock().unwrap_or_else(PoisonError::into_inner).push(handle);
+                    }
                 }
                 Kind::AddressPlace if name.starts_with("aclrtMalloc") || name == "aclrtReserveMemAddress" => {
                     // SAFETY: as above.
