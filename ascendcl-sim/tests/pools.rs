@@ -112,6 +112,8 @@ fn memory_is_freed_in_turn_and_kept() {
     ok!(aclrtMemsetAsync, first, 100, 7, 100, stream);
     ok!(aclrtMemPoolFreeAsync, first, stream);
     assert_eq!(get(pool, USED), 6 * MIB, "its turn has not come");
+    assert_eq!(acl!(aclrtMemPoolFreeAsync, first, stream), 107_000, "it is on its way");
+    assert_eq!(acl!(aclrtFree, first), 107_000);
     assert_eq!(download(first, 1), [0xcb]);
     gate.open();
     ok!(aclrtSynchronizeStream, stream);
@@ -142,6 +144,42 @@ fn memory_is_freed_in_turn_and_kept() {
     assert_eq!(acl!(aclrtFree, second), 107_000);
     assert_eq!(free(), before);
     ok!(aclrtDestroyStream, stream);
+}
+
+#[test]
+fn freed_memory_goes_round_between_streams() {
+    const ROUNDS: usize = 200;
+    let _session = full();
+    let pool = pool(64 * MIB);
+    assert_eq!(set(pool, THRESHOLD, 32 * MIB), 0);
+    let context = {
+        let mut context = ptr::null_mut();
+        ok!(aclrtGetCurrentContext, &mut context);
+        Carry(context)
+    };
+    let pool = Carry(pool);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                let (context, pool) = (context, pool);
+                ok!(aclrtSetCurrentContext, context.0);
+                let stream = stream();
+                for round in 0..ROUNDS {
+                    let pointer = allocate(pool.0, 100, stream);
+                    ok!(aclrtMemsetAsync, pointer, 100, round as i32, 100, stream);
+                    ok!(aclrtMemPoolFreeAsync, pointer, stream);
+                    if round % 7 == 0 {
+                        ok!(aclrtSynchronizeStream, stream);
+                    }
+                }
+                ok!(aclrtSynchronizeStream, stream);
+                ok!(aclrtDestroyStream, stream);
+            });
+        }
+    });
+    assert_eq!(get(pool.0, USED), 0);
+    assert!(get(pool.0, RESERVED) <= 32 * MIB && get(pool.0, USED_HIGH) <= 64 * MIB);
+    ok!(aclrtMemPoolDestroy, pool.0);
 }
 
 #[test]

@@ -119,7 +119,7 @@ impl Pool {
         state.used += bytes;
         state.used_high = state.used_high.max(state.used);
         state.reserved_high = state.reserved_high.max(state.reserved());
-        drop(state);
+        // Before anybody can destroy the pool.
         LENT.write().insert(pointer.addr(), Loan { pool: Weak::clone(&self.this), returning: false });
         Ok(pointer)
     }
