@@ -11,7 +11,8 @@ use ascendcl_sys::{
 
 use super::{functions, invalid, not_null};
 use crate::check::leak::{LiveKind, register};
-use crate::core::{lookup_stream, resolve_stream};
+use crate::core::stream::Named;
+use crate::core::{current_context, lookup_stream, resolve_stream};
 use crate::error::fail;
 use crate::handle::{Kind, Table};
 use crate::lock::Mutex;
@@ -25,6 +26,9 @@ const FAILED: aclError = -1;
 const STAMP_MESSAGE: u32 = 128;
 /// Messages of marks on streams are shorter than this.
 const MARK_MESSAGE: usize = 156;
+
+/// Bytes of what a program says with a trace point.
+const TRACE_DATA: i32 = 18;
 
 /// `aclprofStepInfo`
 #[derive(Default)]
@@ -99,6 +103,20 @@ functions! {
 
     status fn aclprofRangeStop(rangeId: u32) {
         answer(stamp::range_stop(rangeId))
+    }
+
+    status fn aclrtProfTrace(userdata: *mut c_void, length: i32, stream: aclrtStream) {
+        not_null(userdata, "userdata")?;
+        if !(1..=TRACE_DATA).contains(&length) {
+            let text = format_args!("length {length} is not in 1 to {TRACE_DATA}");
+            return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, text));
+        }
+        let stream = Named::new(stream)?;
+        let context = current_context()?;
+        match stream.of(&context)?.submit("profiler mark", Arc::new(|| Ok(()))) {
+            0 => Ok(()),
+            code => Err(code),
+        }
     }
 
     // A number for a text, the same for the same text.
