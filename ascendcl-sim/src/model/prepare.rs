@@ -65,9 +65,12 @@ fn recognise(file: &[u8], asker: Asker) -> Result<Content<'_>, aclError> {
     }
     match container::content(file) {
         Ok((header, content)) => Ok(Content::Om(header, content)),
-        Err(BadHeader::Wrong(why)) => {
-            Err(fail(sys::ACL_ERROR_GE_PARAM_INVALID, format_args!("malformed OM model: {why}")))
-        }
+        Err(BadHeader::Wrong(why)) => Err(fail(
+            sys::ACL_ERROR_GE_PARAM_INVALID,
+            format_args!(
+                "malformed OM model: {why}; the simulator executes ONNX models, and OM files that carry one"
+            ),
+        )),
         Err(BadHeader::Short) => {
             let code = match asker {
                 _ if file.len() < container::MAGIC.len() => sys::ACL_ERROR_GE_EXEC_MODEL_DATA_SIZE_INVALID,
