@@ -12,7 +12,7 @@ use ascendcl_sys::{
 use super::{call, fill, milliseconds, not_null};
 use crate::core::event::{EVENTS, Event, Mode};
 use crate::core::task::Task;
-use crate::core::{current_context, find_stream, instance, process, resolve_found};
+use crate::core::{Stream, current_context, find_stream, instance, process, resolve_found};
 use crate::error::fail;
 
 /// Flags that go together. The runtime accepts one more than its headers name.
@@ -95,6 +95,15 @@ fn observable(event: &Event) -> Result<(), aclError> {
     Ok(())
 }
 
+/// What processes share is nothing that one of them can capture.
+fn capturable(event: &Event, stream: Option<&Stream>) -> Result<(), aclError> {
+    let capturing = stream.is_some_and(|stream| stream.intake().capturing().is_some());
+    if capturing && event.flags() == sys::ACL_EVENT_IPC {
+        return Err(unsupported("an event that processes share cannot be part of a capture"));
+    }
+    Ok(())
+}
+
 fn timed(event: &Event) -> Result<(), aclError> {
     observable(event)?;
     if event.flags() == sys::ACL_EVENT_IPC {
@@ -133,6 +142,7 @@ pub(super) fn record(event: aclrtEvent, stream: aclrtStream, external: bool) -> 
     let event = find(event)?;
     let stream = find_stream(stream)?;
     usable_by_host(&event)?;
+    capturable(&event, stream.as_deref())?;
     let stream = resolve_found(stream)?;
     if event.device().id() != stream.device().id() {
         return Err(fail(
@@ -213,6 +223,7 @@ pub(super) fn wait(
     }
     let event = find(event)?;
     usable_by_host(&event)?;
+    capturable(&event, stream.as_deref())?;
     if !event.can_wait() {
         return Err(unsupported("streams can wait only for events with ACL_EVENT_SYNC"));
     }

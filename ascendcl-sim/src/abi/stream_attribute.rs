@@ -54,6 +54,12 @@ pub(super) fn set_failure_mode(stream: Found, mode: u64) -> Result<(), aclError>
             "this chip has no failure mode for default streams",
         ));
     }
+    if stream.is_bound() {
+        return Err(fail(
+            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
+            format_args!("stream {} is bound to a running instance, which has no failure mode", stream.id()),
+        ));
+    }
     let stop = mode & 1 == u64::from(sys::ACL_STOP_ON_FAILURE);
     if stream.stops_on_failure() == stop {
         return Ok(());

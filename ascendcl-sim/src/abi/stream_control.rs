@@ -15,7 +15,9 @@ unsafe extern "C" fn aclrtStreamAbort(stream: aclrtStream) -> aclError {
         if stream.is_null() && lookup_any_stream(stream).is_err() {
             return Err(wrong("there is no stream, and no context with a default stream"));
         }
-        resolve_stream(stream)?.abort();
+        let stream = resolve_stream(stream)?;
+        stream.check_not_bound()?;
+        stream.abort();
         Ok(())
     })
 }
@@ -23,7 +25,9 @@ unsafe extern "C" fn aclrtStreamAbort(stream: aclrtStream) -> aclError {
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtStreamStop(stream: aclrtStream) -> aclError {
     call!("aclrtStreamStop", || {
-        required(stream)?.stop();
+        let stream = required(stream)?;
+        stream.check_not_bound()?;
+        stream.stop();
         Ok(())
     })
 }

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use ascendcl_sys as sys;
+use ascendcl_sys::{self as sys, aclError};
 
 use super::{Options, Stream};
+use crate::error::fail;
 
 /// Of these the simulator gives back what was set: nothing overflows here and no stream goes first.
 pub(crate) struct Attributes {
@@ -68,6 +69,22 @@ impl Stream {
     /// Tasks of such a stream do not run by themselves: it is run as part of a model, which takes them in order as often as it is executed.
     pub(crate) fn holds_tasks(&self) -> bool {
         self.options.flags & HOLDING != 0
+    }
+
+    /// Whether it is part of a running instance.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.held().is_some_and(|lane| lane.is_bound())
+    }
+
+    /// 507000 if it is part of a running instance: then only the instance says what becomes of it.
+    pub(crate) fn check_not_bound(&self) -> Result<(), aclError> {
+        if !self.is_bound() {
+            return Ok(());
+        }
+        Err(fail(
+            sys::ACL_ERROR_RT_INTERNAL_ERROR,
+            format_args!("stream {} is bound to a running instance", self.id()),
+        ))
     }
 
     /// The host can queue nothing on such a stream.
