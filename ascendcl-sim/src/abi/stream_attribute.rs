@@ -41,7 +41,7 @@ pub(super) fn set_failure_mode(stream: Found, mode: u64) -> Result<(), aclError>
         ));
     }
     let context = current_context()?;
-    if stream.held().is_some_and(|lane| lane.is_bound()) {
+    if stream.is_bound() {
         return Err(fail(
             sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
             "a stream that is bound to a running instance has no failure mode",
@@ -52,12 +52,6 @@ pub(super) fn set_failure_mode(stream: Found, mode: u64) -> Result<(), aclError>
         return Err(fail(
             sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
             "this chip has no failure mode for default streams",
-        ));
-    }
-    if stream.is_bound() {
-        return Err(fail(
-            sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
-            format_args!("stream {} is bound to a running instance, which has no failure mode", stream.id()),
         ));
     }
     let stop = mode & 1 == u64::from(sys::ACL_STOP_ON_FAILURE);
