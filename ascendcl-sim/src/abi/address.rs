@@ -217,8 +217,7 @@ unsafe extern "C" fn aclrtMemP2PMap(devPtr: *mut c_void, size: usize, dstDevId: 
         let user = process::device(dstDevId)?;
         current_context()?;
         // The pages are there once the devices may use each other's memory: there is nothing left to do.
-        let range = memory::device_range(devPtr, size)?;
-        user.check_reach(range.device(), "a mapping between devices")
+        memory::device_range(devPtr, size)?.check_reach(&user, "a mapping between devices")
     })
 }
 

@@ -46,7 +46,7 @@ fn check_in_model(stream: &Stream) -> Result<(), aclError> {
 
 /// Queues an operation, which reads as far as others are concerned.
 fn queue(stream: &Arc<Stream>, range: DeviceRange) -> Result<(), aclError> {
-    stream.device().check_reach(range.device(), "a cache operation")?;
+    range.check_reach(stream.device(), "a cache operation")?;
     let work = Arc::new(move || range.open(Access::READ).map(drop));
     stream.push(Task::Work { operation: "cache operation", work })
 }
@@ -141,7 +141,7 @@ functions! {
         let stream = stream.of(&context)?;
         check_in_model(&stream)?;
         let description = Place::Device(memory::device_range(cmoDesc, DESCRIPTION)?);
-        stream.device().check_reach(description.device(), "a cache operation")?;
+        description.check_reach(stream.device(), "a cache operation")?;
         let work = move || {
             let bytes = description.read()?;
             let word = |index: usize| {

@@ -104,7 +104,7 @@ functions! {
         let len = usize::try_from(count).unwrap_or(usize::MAX);
         let (to, from) = (tracked(dst, len)?, tracked(src, len)?);
         for place in [&to, &from] {
-            stream.device().check_reach(place.device(), "a reduction")?;
+            place.check_reach(stream.device(), "a reduction")?;
         }
         let work = Arc::new(move || memory::reduce(&to, &from, number, reduction));
         stream.push(Task::Work { operation: "reduce", work })

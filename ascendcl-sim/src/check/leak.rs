@@ -58,6 +58,8 @@ live_kinds! {
     AddressRange "address range",
     /// Physical device memory without an address of its own.
     PhysicalMemory "physical memory",
+    /// Device memory with a key for other processes.
+    ExportedMemory "exported memory",
     /// Memory of another process.
     ImportedMemory "imported memory",
     /// A pool of stream-ordered memory.

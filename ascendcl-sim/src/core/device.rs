@@ -221,8 +221,8 @@ impl Device {
         let blocks = self.memory.release_all();
         if blocks + events.len() + notifies.len() + counters.len() + others > 0 {
             log::warn!(
-                "device {} was reset with {} events, {blocks} pieces of device memory and {others} pools, registrations and \
-                 managed pieces alive: destroy and free them first",
+                "device {} was reset with {} events, {blocks} pieces of device memory and {others} pools, registrations, mappings \
+                 and other pieces alive: destroy and free them first",
                 self.id,
                 events.len()
             );

@@ -112,6 +112,15 @@ pub(crate) fn device(id: i32) -> Result<Arc<Device>, aclError> {
     })
 }
 
+/// The device of this process that has a physical number, if it sees that one.
+pub(crate) fn logical(physical: usize) -> Option<i32> {
+    match &machine().settings.visible {
+        Ok(visible) => visible.iter().position(|&device| device == physical),
+        Err(_) => Some(physical),
+    }
+    .and_then(|logical| i32::try_from(logical).ok())
+}
+
 /// The physical number of a device of this process: what other processes know it by.
 pub(crate) fn physical(device: i32) -> usize {
     let logical = usize::try_from(device).unwrap_or_default();

@@ -1,23 +1,16 @@
 //! One device allocation: its life and its poison.
 
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::range::Backing;
+use super::poison::{FREED, FRESH, PIECE, Poison};
+use super::range::{Backing, Loan};
 use super::space::Space;
 use crate::check::{Access, CallSite, Mark, Misuse, Place, Shadow, misuse, remember_place};
 use crate::error::fail;
 use crate::lock::Mutex;
-
-/// What fresh memory reads as.
-pub(crate) const FRESH: u8 = 0xcb;
-/// What freed memory reads as, where somebody still manages to read it.
-pub(crate) const FREED: u8 = 0xdd;
-
-/// Large allocations are poisoned piece by piece as they are first touched, so that filling a card costs no memory.
-const PIECE: usize = 1 << 20;
 
 /// A device allocation. Its bytes go back to the device's address range when it is freed and no window is open over it.
 pub(crate) struct Block {
@@ -27,7 +20,8 @@ pub(crate) struct Block {
     footprint: usize,
     page: usize,
     life: Mutex<Life>,
-    poison: Poison,
+    /// None for what is poisoned at once.
+    poison: Option<Poison>,
     shadow: Shadow,
     /// What those know who wrote values that streams wait for.
     values: Mark,
@@ -40,11 +34,6 @@ struct Life {
     windows: usize,
 }
 
-struct Poison {
-    complete: AtomicBool,
-    pieces: Mutex<Vec<bool>>,
-}
-
 impl Block {
     pub(super) fn new(
         space: Arc<Space>,
@@ -53,7 +42,7 @@ impl Block {
         footprint: usize,
         page: usize,
     ) -> Arc<Self> {
-        let pieces = if size <= PIECE { 0 } else { size.div_ceil(PIECE) };
+        let poison = (size > PIECE).then(|| Poison::new(size));
         let block = Self {
             space,
             offset,
@@ -63,12 +52,9 @@ impl Block {
             life: Mutex::new(Life::default()),
             shadow: Shadow::default(),
             values: Mark::default(),
-            poison: Poison {
-                complete: AtomicBool::new(pieces == 0),
-                pieces: Mutex::new(vec![false; pieces]),
-            },
+            poison,
         };
-        if pieces == 0 {
+        if block.poison.is_none() {
             block.fill(0, size, FRESH);
         } else if block.space.host_access() {
             // The host may read without asking us first.
@@ -120,18 +106,8 @@ impl Block {
 
     /// Poisons the pieces that `[start, start + len)` touches for the first time.
     fn touch(&self, start: usize, len: usize) {
-        if self.poison.complete.load(Ordering::Acquire) {
-            return;
-        }
-        let mut pieces = self.poison.pieces.lock();
-        for piece in start / PIECE..(start + len).div_ceil(PIECE) {
-            if !std::mem::replace(&mut pieces[piece], true) {
-                let first = piece * PIECE;
-                self.fill(first, PIECE.min(self.size - first), FRESH);
-            }
-        }
-        if pieces.iter().all(|&done| done) {
-            self.poison.complete.store(true, Ordering::Release);
+        if let Some(poison) = &self.poison {
+            poison.touch(start, len, |start, len| self.fill(start, len, FRESH));
         }
     }
 
@@ -224,5 +200,14 @@ impl Backing for Block {
     fn bytes(&self, start: usize) -> *mut u8 {
         // SAFETY: `start` is inside the block (ranges are checked when they are made), and the block inside the alias.
         unsafe { self.alias().add(start) }
+    }
+
+    fn loan(&self) -> Option<Loan> {
+        if let Some(poison) = &self.poison {
+            poison.settle(|start, len| self.fill(start, len, FRESH));
+        }
+        let memory = self.space.memory();
+        let node = memory.node().ok()?;
+        Some(Loan { file: memory.file().as_raw_fd(), node, start: self.offset, size: self.size })
     }
 }

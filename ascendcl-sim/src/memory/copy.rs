@@ -79,7 +79,7 @@ impl Transfer {
         let to = tracked(ends.to, shape.extent(shape.to_pitch)?)?;
         let from = tracked(ends.from, shape.extent(shape.from_pitch)?)?;
         for place in [&to, &from] {
-            device.check_reach(place.device(), "an asynchronous copy")?;
+            place.check_reach(device, "an asynchronous copy")?;
         }
         Ok(Self { to, from, shape })
     }
@@ -112,7 +112,7 @@ impl Staged {
     /// `from` is readable for `len` bytes, unless it is tracked memory.
     pub(crate) unsafe fn plan(device: &Device, ends: Ends, len: usize) -> Result<Self, aclError> {
         let to = tracked(ends.to, len)?;
-        device.check_reach(to.device(), "an asynchronous copy")?;
+        to.check_reach(device, "an asynchronous copy")?;
         // SAFETY: same contract.
         let from = unsafe { open(ends.from.cast_mut(), len, Access::READ) }?;
         let mut bytes = vec![0u8; len];
@@ -134,12 +134,12 @@ pub(crate) unsafe fn copy_blocking(device: &Device, ends: Ends, shape: Shape) ->
     device.check_present()?;
     let to = Place::find(ends.to, shape.extent(shape.to_pitch)?)?;
     let from = Place::find(ends.from, shape.extent(shape.from_pitch)?)?;
-    if let (Some(to_device), Some(from_device)) =
-        (to.as_ref().and_then(Place::device), from.as_ref().and_then(Place::device))
+    if let (Some(to), Some(from)) = (&to, &from)
+        && let (Some(to_device), Some(from_device)) = (to.device(), from.device())
         && to_device != from_device
     {
-        device.check_reach(Some(to_device), "a copy between devices")?;
-        device.check_reach(Some(from_device), "a copy between devices")?;
+        to.check_reach(device, "a copy between devices")?;
+        from.check_reach(device, "a copy between devices")?;
     }
     let to = to.map_or(Ok(Opened::Host(ends.to.cast())), |place| place.open(shape.writes()))?;
     let from =
@@ -183,7 +183,7 @@ pub(crate) fn fill_target(device: &Device, pointer: *mut c_void, len: usize) -> 
         )
     })?;
     device.check_present()?;
-    device.check_reach(place.device(), "a memset")?;
+    place.check_reach(device, "a memset")?;
     Ok(place)
 }
 

@@ -9,9 +9,9 @@ use std::sync::{Arc, Weak};
 use ascendcl_sys::{self as sys, aclError, aclrtMemManagedLocationType};
 
 use super::accounts::HUGE_PAGE;
-use super::block::FRESH;
 use super::map::{Mapping, page_size};
 use super::place::Location;
+use super::poison::FRESH;
 use super::range::{Backing, live};
 use super::region::{self, Region};
 use crate::check::leak::{LiveKind, Registration, register};

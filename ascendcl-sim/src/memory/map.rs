@@ -40,6 +40,33 @@ impl Mapping {
         Self::new(len, libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE, -1)
     }
 
+    /// [`reserve`](Self::reserve) at a multiple of `align`, a power of two of whole pages.
+    pub(crate) fn reserve_aligned(len: usize, align: usize) -> io::Result<Self> {
+        let room = len.checked_add(align).ok_or_else(|| io::Error::other("size overflows"))?;
+        let mut whole = Self::reserve(room)?;
+        let before = whole.base().addr().next_multiple_of(align) - whole.base().addr();
+        whole.trim(before, len);
+        Ok(whole)
+    }
+
+    /// [`reserve`](Self::reserve) at this very address, if nothing is there.
+    pub(crate) fn reserve_at(address: usize, len: usize) -> io::Result<Self> {
+        Self::claim(address, len, libc::PROT_NONE)
+    }
+
+    /// Keeps `[start, start + len)` and gives the rest back.
+    fn trim(&mut self, start: usize, len: usize) {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len));
+        let after = start + len;
+        // SAFETY: both ranges are inside this mapping (checked above), which we own and nobody uses yet; the kernel refuses empty ranges.
+        unsafe {
+            libc::munmap(self.base().cast(), start);
+            libc::munmap(self.base().add(after).cast(), self.len - after);
+            self.base = self.base.add(start);
+        }
+        self.len = len;
+    }
+
     /// Readable and writable anonymous memory.
     pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -54,7 +81,10 @@ impl Mapping {
 
     /// Readable and writable anonymous memory at `address`; an error if something is there.
     pub(crate) fn at(address: usize, len: usize) -> io::Result<Self> {
-        let access = libc::PROT_READ | libc::PROT_WRITE;
+        Self::claim(address, len, libc::PROT_READ | libc::PROT_WRITE)
+    }
+
+    fn claim(address: usize, len: usize, access: i32) -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
         // SAFETY: the kernel takes the address only if nobody uses the range; old ones take it for a hint.
         let base = unsafe { libc::mmap(ptr::without_provenance_mut(address), len, access, flags, -1, 0) };
@@ -64,6 +94,16 @@ impl Mapping {
         let base = NonNull::new(base.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
         let mapping = Self { base, len };
         if mapping.base().addr() == address { Ok(mapping) } else { Err(io::ErrorKind::AddrInUse.into()) }
+    }
+
+    /// A readable and writable view of a part of `memory` that starts at a page.
+    pub(crate) fn view_part(memory: &SharedMemory, start: usize, len: usize) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
+        if start.checked_add(len).is_none_or(|end| end > memory.len) {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        Self::at_offset(len, access, flags, memory.file.as_raw_fd(), start)
     }
 
     fn new(len: usize, access: i32, flags: i32, file: i32) -> io::Result<Self> {
@@ -87,6 +127,18 @@ impl Mapping {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Shows the first `len` bytes of `memory` at `start`, readable and writable.
+    pub(crate) fn show(&self, start: usize, memory: &SharedMemory, len: usize) -> io::Result<()> {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len) && len <= memory.len);
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        // SAFETY: the range is inside this mapping (checked above), which we own, so nothing else is replaced.
+        let shown = unsafe {
+            libc::mmap(self.base().add(start).cast(), len, access, flags, memory.file.as_raw_fd(), 0)
+        };
+        if shown == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// Makes `[start, start + len)` inaccessible and gives its memory back; the address space stays reserved.

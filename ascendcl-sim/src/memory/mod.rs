@@ -21,18 +21,24 @@ mod copy;
 mod direction;
 mod external;
 mod indirect;
+pub(crate) mod keyed;
 mod managed;
 mod map;
 mod number;
+mod offer;
+pub(crate) mod physical;
 mod pinned;
 mod place;
+mod poison;
 mod pool;
 mod random;
 mod range;
 mod reduce;
 mod region;
 mod registered;
+pub(crate) mod shareable;
 mod space;
+pub(crate) mod virtual_memory;
 
 pub(crate) use accounts::{APP, Charge, GIANT_PAGE, HUGE_PAGE, NORMAL_PAGE, PageSize, module, module_name};
 pub(crate) use copy::{
@@ -61,5 +67,10 @@ pub(crate) use space::DeviceMemory;
 
 /// Gives back what lives with a device that is being reset, other than its memory; how many pieces that were.
 pub(crate) fn release(device: i32) -> usize {
-    pool::release_pools(device) + managed::release_managed(device) + registered::release_registrations(device)
+    pool::release_pools(device)
+        + managed::release_managed(device)
+        + registered::release_registrations(device)
+        + keyed::release_device(device)
+        + virtual_memory::release_device(device)
+        + physical::release_device(device)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::block::FRESH;
 use super::map::{Mapping, page_size, physical_memory};
+use super::poison::FRESH;
 use super::region;
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::check::{Access, Misuse, Place, Shadow, misuse};

@@ -5,11 +5,12 @@ use std::fmt;
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::block::FREED;
 use super::pinned::{self, PinnedBytes, PinnedRange};
+use super::poison::FREED;
 use super::range::{DeviceBytes, DeviceRange, device_range};
 use super::region;
 use crate::check::Access;
+use crate::core::Device;
 use crate::error::fail;
 
 /// What an address is, as the runtime classifies it.
@@ -87,6 +88,14 @@ impl Place {
         match self {
             Self::Device(range) => range.device(),
             Self::Pinned(_) => None,
+        }
+    }
+
+    /// Whether work of `device` may use it (107000 if not).
+    pub(crate) fn check_reach(&self, device: &Device, what: &str) -> Result<(), aclError> {
+        match self {
+            Self::Device(range) => range.check_reach(device, what),
+            Self::Pinned(_) => Ok(()),
         }
     }
 

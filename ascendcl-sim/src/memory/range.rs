@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::{pool, region, registered};
+use super::{keyed, pool, region, registered};
 use crate::check::{Access, Mark, Misuse, misuse};
-use crate::core::value;
+use crate::core::{Device, value};
 use crate::error::fail;
 
 /// Live memory with a device address: one allocation, one mapped range.
@@ -20,6 +20,17 @@ pub(crate) trait Backing: Send + Sync {
 
     /// Its bytes, as the program asked for them.
     fn size(&self) -> usize;
+
+    /// Whether the work of `device` may use it too, though it is on another one.
+    fn is_shared_with(&self, _device: i32) -> bool {
+        false
+    }
+
+    /// Where another process finds its bytes; `None` for memory that is not given out that way. From now on they are written
+    /// without asking here.
+    fn loan(&self) -> Option<Loan> {
+        None
+    }
 
     /// Bytes of one page.
     fn page(&self) -> usize;
@@ -51,6 +62,17 @@ pub(crate) trait Backing: Send + Sync {
     fn bytes(&self, start: usize) -> *mut u8;
 }
 
+/// What another process needs to use memory of this one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loan {
+    /// The descriptor of the file in this process, and the number that the system knows it by.
+    pub(crate) file: i32,
+    pub(crate) node: u64,
+    /// Where in the file the bytes are.
+    pub(crate) start: usize,
+    pub(crate) size: usize,
+}
+
 /// A checked part of one live piece of memory. It can wait in a queue: it does not keep the memory from being freed.
 #[derive(Clone)]
 pub(crate) struct DeviceRange {
@@ -63,6 +85,14 @@ impl DeviceRange {
     /// The device this memory is on; `None` if all devices reach it.
     pub(crate) fn device(&self) -> Option<i32> {
         self.backing.device()
+    }
+
+    /// Whether work of `device` may use it (107000 if not).
+    pub(crate) fn check_reach(&self, device: &Device, what: &str) -> Result<(), aclError> {
+        if self.backing.is_shared_with(device.id()) {
+            return Ok(());
+        }
+        device.check_reach(self.device(), what)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -196,6 +226,7 @@ pub(crate) fn free(pointer: *mut c_void) -> Result<(), aclError> {
         return freed;
     }
     if region::of(pointer).is_some_and(|region| region.free(pointer.addr())) {
+        keyed::freed(pointer.addr());
         return Ok(());
     }
     Err(fail(

@@ -59,6 +59,11 @@ impl Space {
         unsafe { self.alias.base().add(offset) }
     }
 
+    /// The bytes behind the addresses, from offset 0 on.
+    pub(super) fn memory(&self) -> &SharedMemory {
+        &self.memory
+    }
+
     pub(super) fn discard(&self, offset: usize, len: usize) {
         self.memory.discard(offset, len);
     }
@@ -110,6 +115,15 @@ impl DeviceMemory {
             accounts: Accounts::new(capacity),
             blocks: RwLock::new(BTreeMap::new()),
         })
+    }
+
+    pub(super) fn device(&self) -> i32 {
+        self.device
+    }
+
+    /// Whether the host reads and writes it at the device's addresses.
+    pub(super) fn host_access(&self) -> bool {
+        self.host_access
     }
 
     /// What is left and who has the rest.

@@ -105,6 +105,8 @@ pub(crate) struct Features {
     pub(crate) stream_overflow_check: bool,
     /// Shared buffers, queues that carry them, and queues that several processes use. A host on PCIe has none of these.
     pub(crate) shared_buffers: bool,
+    /// Physical memory that processes of several hosts share.
+    pub(crate) fabric_handles: bool,
 }
 
 /// What `aclrtReduceAsync` of each generation of chips combines.
@@ -157,6 +159,7 @@ impl Profile {
                 huge_streams: true,
                 stream_overflow_check: false,
                 shared_buffers: false,
+                fabric_handles: false,
             },
             costs: Costs { call: 1_000, task: 8_000, link: 3_000, memory: 20_000 },
             chip: Chip::ASCEND310,
@@ -194,6 +197,7 @@ impl Profile {
                 huge_streams: false,
                 stream_overflow_check: false,
                 shared_buffers: false,
+                fabric_handles: false,
             },
             costs: Costs { call: 1_000, task: 5_000, link: 12_000, memory: 60_000 },
             chip: Chip::ASCEND310P,
@@ -230,6 +234,7 @@ impl Profile {
                 huge_streams: true,
                 stream_overflow_check: true,
                 shared_buffers: false,
+                fabric_handles: false,
             },
             costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 800_000 },
             chip: Chip::ASCEND910B,
@@ -266,6 +271,7 @@ impl Profile {
                 huge_streams: true,
                 stream_overflow_check: true,
                 shared_buffers: true,
+                fabric_handles: true,
             },
             costs: Costs { call: 1_000, task: 3_000, link: 24_000, memory: 400_000 },
             chip: Chip::FULL,
