@@ -93,6 +93,12 @@ static void *sleeper(void *unused)
     return NULL;
 }
 
+/* On a busy machine a stream may take its time, and nothing is there to report yet. */
+static void served(int code)
+{
+    TRUE(code == 0 || code == 507012);
+}
+
 static void too_many_threads(void)
 {
     enum { LIMIT = 128 };
@@ -148,13 +154,13 @@ int main(void)
         OK(aclrtLaunchCallback(count_call, NULL, ACL_CALLBACK_BLOCK, other));
     }
     while (__atomic_load_n(&calls, __ATOMIC_SEQ_CST) < 6)
-        EXPECT(process(1000), 0);
+        served(process(1000));
     OK(aclrtSynchronizeStream(stream));
     OK(aclrtSynchronizeStream(other));
 
     OK(aclrtLaunchCallback(inside, NULL, ACL_CALLBACK_BLOCK, stream));
     while (__atomic_load_n(&calls, __ATOMIC_SEQ_CST) < 7)
-        EXPECT(process(1000), 0);
+        served(process(1000));
     OK(aclrtSynchronizeStream(stream));
     int depth = 0;
     OK(aclrtLaunchCallback(again, &depth, ACL_CALLBACK_BLOCK, stream));
@@ -214,8 +220,7 @@ int main(void)
     usleep(100000);
     EXPECT(calls, 0);
     while (__atomic_load_n(&calls, __ATOMIC_SEQ_CST) < 6000) {
-        const int code = process(1000);
-        TRUE(code == 0 || code == 507012);
+        served(process(1000));
     }
     pthread_join(launcher, NULL);
     process(-1);

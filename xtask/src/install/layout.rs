@@ -17,8 +17,9 @@ use crate::error::Error;
 const LIBRARY: &str = "libascendcl.so";
 
 /// What newer releases split it into, and programs link with.
-/// The half behind it that does the work is linked by an official sample too, which uses nothing of its own.
-const NAMES: [&str; 7] = [
+/// Official samples link two that are not for programs, without using anything of them: the half that does the work, and that of the
+/// profiler.
+const NAMES: [&str; 8] = [
     "libacl_rt_impl.so",
     "libacl_rt.so",
     "libacl_mdl.so",
@@ -26,6 +27,7 @@ const NAMES: [&str; 7] = [
     "libacl_tdt_channel.so",
     "libacl_tdt_queue.so",
     "libmsprofiler.so",
+    "libprofapi.so",
 ];
 
 /// Names that are there only if the simulator has the functions which programs expect of them: this one, for example.
