@@ -7,12 +7,12 @@ fn models_wait_for_the_initialisation() {
     let api = ascendcl_sim::api();
     let file = [0u8; 300];
     let (mut id, mut work, mut weight) = (7, 0, 0);
-    // SAFETY: places to write to, and as many bytes of a model as told.
     let load = |id: &mut u32| -> aclError {
+        // SAFETY: a place to write to, and as many bytes of a model as told.
         unsafe { api.aclmdlLoadFromMem.unwrap()(file.as_ptr().cast(), 300, id) }
     };
     assert_eq!(load(&mut id), 145001);
-    // SAFETY: as above, and a C string.
+    // SAFETY: places to write to, as many bytes of a model as told, and a C string.
     unsafe {
         assert_eq!(
             api.aclmdlQuerySizeFromMem.unwrap()(file.as_ptr().cast(), 300, &mut work, &mut weight),
