@@ -12,6 +12,23 @@ use crate::profile::Profile;
 /// Peer access is kept in one machine word.
 const MOST_DEVICES: usize = 64;
 
+/// The variables that [`Config::from_env`] reads, besides that of the runtime itself.
+const VARIABLES: &[&str] = &[
+    "ASCENDCL_SIM_DEVICES",
+    "ASCENDCL_SIM_FAULTS",
+    "ASCENDCL_SIM_HOST_ACCESS",
+    "ASCENDCL_SIM_LEAKS",
+    "ASCENDCL_SIM_MEMORY",
+    "ASCENDCL_SIM_MISUSE",
+    "ASCENDCL_SIM_PEER_ACCESS",
+    "ASCENDCL_SIM_PROFILE",
+    "ASCENDCL_SIM_RACES",
+    "ASCENDCL_SIM_REPORT",
+    "ASCENDCL_SIM_SEED",
+    "ASCENDCL_SIM_STRICT",
+    "ASCENDCL_SIM_TRACE",
+];
+
 /// The simulated machine. Without [`configure`](crate::configure) it is made of [`Config::from_env`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
@@ -58,6 +75,8 @@ impl Config {
 
     /// What the environment says: `ASCENDCL_SIM_*` and `ASCEND_RT_VISIBLE_DEVICES`, see the crate's documentation.
     pub fn from_env() -> Result<Self, ConfigError> {
+        let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+        check_names(names)?;
         Self::from_variables(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
@@ -106,7 +125,7 @@ impl Config {
         config.leaks = reporting("ASCENDCL_SIM_LEAKS")?;
         config.misuse = reporting("ASCENDCL_SIM_MISUSE")?;
         config.races = reporting("ASCENDCL_SIM_RACES")?;
-        config.report_file = variable("ASCENDCL_SIM_REPORT").map(PathBuf::from);
+        config.report_file = variable("ASCENDCL_SIM_REPORT").map(path);
         config.seed = match variable("ASCENDCL_SIM_SEED").as_deref() {
             None => None,
             Some("random") => Some(random_seed()),
@@ -116,7 +135,7 @@ impl Config {
                 ))
             })?),
         };
-        config.trace = variable("ASCENDCL_SIM_TRACE").map(PathBuf::from);
+        config.trace = variable("ASCENDCL_SIM_TRACE").map(path);
         config.strict = switch("ASCENDCL_SIM_STRICT", false)?;
         config.visible = variable("ASCEND_RT_VISIBLE_DEVICES");
         for text in variable("ASCENDCL_SIM_FAULTS")
@@ -227,7 +246,7 @@ impl Config {
                 "{bytes} bytes of device memory are not between 1 MiB and 1 TiB"
             )));
         }
-        Ok(())
+        self.faults.iter().try_for_each(Fault::check)
     }
 
     pub(crate) fn settings(self) -> Settings {
@@ -289,6 +308,43 @@ impl Settings {
             ReportKind::Leak => self.leaks,
         }
     }
+}
+
+/// A variable that nobody reads is a typing error, and whoever made it waits for reports that never come.
+fn check_names(mut names: impl Iterator<Item = String>) -> Result<(), ConfigError> {
+    let unknown = |name: &String| name.starts_with("ASCENDCL_SIM_") && !VARIABLES.contains(&name.as_str());
+    match names.find(unknown) {
+        None => Ok(()),
+        Some(name) => Err(ConfigError(format!(
+            "{name} is no variable of the simulator: there are {}",
+            VARIABLES.join(", ")
+        ))),
+    }
+}
+
+/// A file's name, in which `%p` stands for the number of the process: programs that fork need one file for each.
+fn path(text: String) -> PathBuf {
+    text.replace("%p", &std::process::id().to_string()).into()
+}
+
+/// The name that differs least from a wrong one.
+pub(crate) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names.min_by_key(|name| distance(wrong, name))
+}
+
+/// Letters to change, add or leave out to make one word of the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to = to.as_bytes();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
+        for (at, other) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[at + 1];
+            row[at + 1] = changed.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
 }
 
 /// Another one each time, said so that the run can be repeated.
@@ -376,6 +432,33 @@ mod tests {
         }
         assert!(from(&[("ASCENDCL_SIM_DEVICES", "65")]).is_err());
         assert!(from(&[("ASCENDCL_SIM_MEMORY", "1K")]).is_err());
+    }
+
+    #[test]
+    fn names_are_known() {
+        let check = |names: &[&str]| check_names(names.iter().map(|name| name.to_string()));
+        assert_eq!(check(&["PATH", "ASCEND_HOME_PATH", "ASCENDCL_SIM_RACES"]), Ok(()));
+        let error = check(&["ASCENDCL_SIM_RACE"]).unwrap_err().to_string();
+        assert!(error.starts_with("ASCENDCL_SIM_RACE is no variable of the simulator: "), "{error}");
+        assert!(error.contains(" ASCENDCL_SIM_RACES, "), "{error}");
+        let error = from(&[("ASCENDCL_SIM_FAULTS", "aclrtMaloc=no-memory")]).unwrap_err().to_string();
+        assert_eq!(error, "a fault is to be in aclrtMaloc, which is no function: did you mean aclrtMalloc?");
+        let error = Config::new().fault("aclrtmalloc=1".parse().unwrap()).check().unwrap_err().to_string();
+        assert!(error.contains("did you mean aclrtMalloc?"), "{error}");
+    }
+
+    #[test]
+    fn every_variable_is_known() {
+        let read = std::cell::RefCell::new(Vec::new());
+        let look = |name: &str| {
+            read.borrow_mut().push(name.to_owned());
+            None
+        };
+        assert!(Config::from_variables(look).is_ok());
+        let mut read = read.into_inner();
+        read.retain(|name| name != "ASCEND_RT_VISIBLE_DEVICES");
+        read.sort();
+        assert_eq!(read, VARIABLES);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use ascendcl_sys::{self as sys, aclError, aclrtMemPool, aclrtMemPoolAttr, aclrtMemPoolProps, aclrtStream};
 
 use super::{functions, invalid, not_null};
+use crate::check::{self, Access};
 use crate::core::task::Task;
-use crate::core::{Named, current_context, process};
+use crate::core::{Named, Stream, current_context, process};
 use crate::error::fail;
 use crate::memory::{self, Attribute, HUGE_PAGE, POOLS, Pool};
 
@@ -37,6 +38,19 @@ fn attribute(which: aclrtMemPoolAttr) -> Result<Attribute, aclError> {
         sys::ACL_RT_MEM_POOL_ATTR_USED_MEM_HIGH => Attribute::UsedHigh,
         aclrtMemPoolAttr(other) => return Err(internal(format_args!("pool attribute {other} is unknown"))),
     })
+}
+
+/// The memory is there when the stream gets there: for the race detector, and only for it, that is a task.
+fn watch_allocation(stream: &Arc<Stream>, pointer: *mut c_void, size: usize) -> Result<(), aclError> {
+    if !check::watches_races() || stream.intake().capturing().is_some() {
+        return Ok(());
+    }
+    let range = memory::device_range(pointer, size)?;
+    let work = Arc::new(move || {
+        range.watch(Access::WRITE);
+        Ok(())
+    });
+    stream.push(Task::Work { operation: "allocation", work })
 }
 
 functions! {
@@ -132,7 +146,7 @@ functions! {
         let pointer = pool.allocate(size)?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { ptr.write(pointer) };
-        Ok(())
+        watch_allocation(&stream, pointer, size)
     }
 
     status fn aclrtMemPoolFreeAsync(ptr: *mut c_void, stream: aclrtStream) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ascendcl_sys::{self as sys, aclError};
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, nearest};
 use crate::core::{current_context, process};
 use crate::error::fail;
 
@@ -34,6 +34,9 @@ pub struct Fault {
     last: u64,
     kind: FaultKind,
 }
+
+/// Functions that are symbols and in no header.
+const UNLISTED: &[&str] = &["aclrtRecordEventWithFlag", "aclrtStreamWaitEventWithFlag"];
 
 /// How a call goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +77,22 @@ impl Fault {
     /// The call with number `occurrence`, counted from 1, goes wrong and all later ones.
     pub fn from_nth(function: impl Into<String>, occurrence: u64, kind: FaultKind) -> Self {
         Self { function: function.into(), first: occurrence, last: u64::MAX, kind }
+    }
+
+    /// Its function has to exist: a fault that never happens tests nothing.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let names = || {
+            let listed = sys::FUNCTIONS.iter().filter_map(|function| function.name.to_str().ok());
+            listed.chain(UNLISTED.iter().copied())
+        };
+        if names().any(|name| name == self.function) {
+            return Ok(());
+        }
+        let nearest = nearest(&self.function, names()).unwrap_or_default();
+        Err(ConfigError::new(format!(
+            "a fault is to be in {}, which is no function: did you mean {nearest}?",
+            self.function
+        )))
     }
 }
 

@@ -52,8 +52,10 @@ pub(crate) fn misuse(what: Misuse, text: impl Display) {
 /// [`misuse`], noticed later than it happened.
 pub(crate) fn misuse_at(what: Misuse, site: &CallSite, text: impl Display) {
     if report::wanted(ReportKind::Misuse) && first(what, site.number()) {
-        let function = site.function();
-        let text = format!("misuse: {text}\n  in {function} on thread {}\n{site}", thread_name());
+        let text = match site.function() {
+            "" => format!("misuse: {text}\n  in a task of a stream"),
+            function => format!("misuse: {text}\n  in {function} on thread {}\n{site}", thread_name()),
+        };
         report::emit(ReportKind::Misuse, text.trim_end().to_owned());
     }
 }

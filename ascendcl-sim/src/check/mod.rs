@@ -27,12 +27,19 @@ use crate::core::{Stream, clock, exceptions, last_task, seeded};
 use crate::error;
 use crate::lock::Mutex;
 
-/// A machine was configured.
-pub(crate) fn configure(settings: &Settings) {
+/// Whether races are looked for.
+pub(crate) fn watches_races() -> bool {
+    race::is_on()
+}
+
+/// A machine was configured. What is wrong with it if files that it names cannot be written.
+pub(crate) fn configure(settings: &Settings) -> Result<(), String> {
     misuse::configure();
-    race::configure(settings.races != report::Reporting::Off);
-    trace::configure(settings.trace.as_deref());
+    let reporting = settings.misuse == report::Reporting::Report;
+    race::configure(settings.races != report::Reporting::Off, reporting);
     seeded::configure(settings.seed);
+    settings.report_file.as_deref().map_or(Ok(()), report::check_file)?;
+    trace::configure(settings.trace.as_deref())
 }
 
 /// Where a task comes from: what is noted when it is queued, for those who watch it run.
@@ -78,10 +85,17 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
+    /// For order that is nobody's wait.
+    pub(crate) fn race(&self) -> &race::Mark {
+        &self.race
+    }
+
     /// The task that this thread runs, or the host, passes on what it knows.
     pub(crate) fn post(&self) {
         self.race.post();
-        self.time.fetch_max(clock::now_if_virtual(), Ordering::SeqCst);
+        if clock::is_virtual() {
+            self.time.fetch_max(clock::now(), Ordering::SeqCst);
+        }
     }
 }
 
@@ -137,24 +151,32 @@ pub(crate) fn task_parks(stream: &Stream) {
 /// `stream` reached `mark`, for others to wait for.
 pub(crate) fn passes_on(stream: &Stream, mark: &Mark) {
     stream.trail().post(&mark.race);
-    mark.time.fetch_max(clock::now_if_virtual(), Ordering::SeqCst);
+    if clock::is_virtual() {
+        mark.time.fetch_max(clock::now(), Ordering::SeqCst);
+    }
     if trace::is_on() {
         *mark.flow.lock() = trace::Flow::out_of(row(stream));
     }
 }
 
-/// `stream` waited for `mark`, and the wait passed.
-pub(crate) fn learns(stream: &Stream, mark: &Mark) {
-    stream.trail().learn(&mark.race);
+/// The same with a number: who waits for that learns nothing of who came with others.
+pub(crate) fn passes_on_as(stream: &Stream, mark: &Mark, number: u64) {
+    passes_on(stream, mark);
+    stream.trail().post_numbered(&mark.race, number);
+}
+
+/// `stream` waited for `mark`, with a number or 0, and the wait passed.
+pub(crate) fn learns(stream: &Stream, mark: &Mark, number: u64) {
+    stream.trail().learn(&mark.race, number);
     clock::reach(mark.time.load(Ordering::SeqCst));
     if trace::is_on() {
         mark.flow.lock().arrive(row(stream));
     }
 }
 
-/// The host has seen that `mark` was reached.
-pub(crate) fn host_learns(mark: &Mark) {
-    mark.race.seen();
+/// The host has seen that `mark` was reached, with a number or 0.
+pub(crate) fn host_learns(mark: &Mark, number: u64) {
+    mark.race.seen(number);
     clock::reach(mark.time.load(Ordering::SeqCst));
 }
 

@@ -1,10 +1,12 @@
 //! What the simulator has to say about a program: races, misuse, leaks.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::trace;
 use crate::core::process;
 use crate::lock::Mutex;
 
@@ -74,6 +76,15 @@ pub(crate) fn count() -> usize {
     COUNT.load(Ordering::SeqCst)
 }
 
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Says what is wrong with a file for reports before there is one to write.
+pub(super) fn check_file(path: &Path) -> Result<(), String> {
+    open(path).map(drop).map_err(|error| format!("reports cannot be written to {}: {error}", path.display()))
+}
+
 /// Whether anybody wants to hear of this kind.
 pub(crate) fn wanted(kind: ReportKind) -> bool {
     process::machine().settings().reporting(kind) != Reporting::Off
@@ -96,11 +107,7 @@ pub(crate) fn emit(kind: ReportKind, mut text: String) {
         (_, None) => eprintln!("ascendcl-sim: {text}"),
         (_, Some(path)) => {
             let line = format!("ascendcl-sim: {text}\n");
-            let written = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(path)
-                .and_then(|mut file| file.write_all(line.as_bytes()));
+            let written = open(path).and_then(|mut file| file.write_all(line.as_bytes()));
             if let Err(error) = written {
                 eprintln!("ascendcl-sim: cannot write to {}: {error}\nascendcl-sim: {text}", path.display());
             }
@@ -114,6 +121,7 @@ pub(crate) fn emit(kind: ReportKind, mut text: String) {
     }
     if settings.strict {
         eprintln!("ascendcl-sim: ASCENDCL_SIM_STRICT is set: the report above ends the process");
+        trace::end();
         std::process::abort();
     }
 }

@@ -69,24 +69,40 @@ pub(crate) fn profile(path: Option<&Path>) {
         old.end();
     }
     if let Some(path) = path {
-        *profile = Writer::create(path);
+        *profile = Writer::create(path)
+            .map_err(|error| {
+                eprintln!("ascendcl-sim: cannot write the timeline to {}: {error}", path.display())
+            })
+            .ok();
         PROFILING.store(profile.is_some(), Ordering::SeqCst);
         end_at_exit();
     }
 }
 
 /// A machine was configured: ends the file there was, begins another one.
-pub(crate) fn configure(path: Option<&Path>) {
+pub(crate) fn configure(path: Option<&Path>) -> Result<(), String> {
     let mut writer = WRITER.lock();
+    ON.store(false, Ordering::SeqCst);
     if let Some(old) = writer.take() {
         old.end();
     }
+    let Some(path) = path else { return Ok(()) };
+    let new = Writer::create(path);
+    *writer =
+        Some(new.map_err(|error| format!("the timeline cannot be written to {}: {error}", path.display()))?);
+    ON.store(true, Ordering::SeqCst);
+    end_at_exit();
+    Ok(())
+}
+
+/// The process is about to end without its exit handlers.
+pub(super) fn end() {
     ON.store(false, Ordering::SeqCst);
-    let Some(path) = path else { return };
-    *writer = Writer::create(path);
-    if writer.is_some() {
-        ON.store(true, Ordering::SeqCst);
-        end_at_exit();
+    PROFILING.store(false, Ordering::SeqCst);
+    for writer in [&WRITER, &PROFILE] {
+        if let Some(writer) = writer.lock().take() {
+            writer.end();
+        }
     }
 }
 
@@ -101,13 +117,7 @@ fn end_at_exit() {
     extern "C" fn at_exit() {
         let _ = std::panic::catch_unwind(|| {
             if !fork::in_child() {
-                ON.store(false, Ordering::SeqCst);
-                PROFILING.store(false, Ordering::SeqCst);
-                for writer in [&WRITER, &PROFILE] {
-                    if let Some(writer) = writer.lock().take() {
-                        writer.end();
-                    }
-                }
+                end();
             }
         });
     }
@@ -234,17 +244,9 @@ fn event(row: Row, text: impl FnOnce(&str) -> String) {
     }
 }
 impl Writer {
-    fn create(path: &Path) -> Option<Self> {
-        match File::create(path) {
-            Ok(file) => {
-                let file = BufWriter::new(file);
-                Some(Self { file, first: true, named: BTreeSet::new(), failed: false })
-            }
-            Err(error) => {
-                eprintln!("ascendcl-sim: cannot write the timeline to {}: {error}", path.display());
-                None
-            }
-        }
+    fn create(path: &Path) -> io::Result<Self> {
+        let file = BufWriter::new(File::create(path)?);
+        Ok(Self { file, first: true, named: BTreeSet::new(), failed: false })
     }
 
     /// Writes an event, and before the first one of a row its name.

@@ -283,6 +283,18 @@ impl Event {
         Ok(number)
     }
 
+    /// A stream is at a record: who waits for it will know what the stream knows.
+    pub(crate) fn reached_by(&self, stream: &Stream, number: u64) {
+        if self.shared.is_some() {
+            // What other processes do in between is not seen.
+            return check::passes_on(stream, self.mark());
+        }
+        check::passes_on_as(stream, self.mark(), number);
+        if self.is_level() && !self.state.lock().level {
+            check::passes_on_as(stream, self.mark(), Until::Level.key());
+        }
+    }
+
     /// The stream reached the record.
     pub(crate) fn complete(&self, number: u64) {
         self.finish(number, Some(clock::now()));
@@ -335,7 +347,11 @@ impl Event {
     pub(crate) fn capture(&self) -> Result<Option<Until>, aclError> {
         if let Some(shared) = &self.shared {
             let latest = shared.latest();
-            return Ok((!shared.is_done(latest)).then_some(Until::Record(latest)));
+            if shared.is_done(latest) {
+                check::host_learns(self.mark(), 0);
+                return Ok(None);
+            }
+            return Ok(Some(Until::Record(latest)));
         }
         let mut state = self.state.lock();
         let until = if self.is_level() {
@@ -343,9 +359,10 @@ impl Event {
         } else if state.issued > 0 {
             // On a virtual clock every wait costs the same, whether the record came first or not.
             if state.latest_done() && !clock::is_virtual() {
+                let number = state.issued;
                 drop(state);
                 // The order is there already: whatever is queued from now on comes after the record.
-                check::host_learns(self.mark());
+                check::host_learns(self.mark(), number);
                 return Ok(None);
             }
             Until::Record(state.issued)
@@ -373,34 +390,42 @@ impl Event {
     pub(crate) fn status(&self) -> (bool, bool) {
         if let Some(shared) = &self.shared {
             let latest = shared.latest();
-            return (latest > 0, shared.is_done(latest));
+            let done = shared.is_done(latest);
+            if done {
+                check::host_learns(self.mark(), 0);
+            }
+            return (latest > 0, done);
         }
         let state = self.state.lock();
-        let status = (state.issued > 0, state.latest_done());
+        let (status, number) = ((state.issued > 0, state.latest_done()), state.issued);
         drop(state);
         if status.1 {
-            check::host_learns(self.mark());
+            check::host_learns(self.mark(), number);
         }
         status
     }
 
     /// Whether all waits have passed.
     pub(crate) fn waits_passed(&self) -> bool {
-        self.state.lock().waits == 0
+        let passed = self.state.lock().waits == 0;
+        if passed {
+            check::host_learns(self.mark(), 0);
+        }
+        passed
     }
 
     /// Blocks until the latest record is done; 507047 after `timeout`.
     pub(crate) fn synchronize(&self, timeout: Option<Duration>) -> Result<(), aclError> {
         let deadline = clock::deadline(timeout);
-        let (expired, aborted) = match &self.shared {
-            Some(shared) => (shared.wait(shared.latest(), deadline), false),
+        let (expired, aborted, number) = match &self.shared {
+            Some(shared) => (shared.wait(shared.latest(), deadline), false, 0),
             None => {
                 let state = self.state.lock();
                 let number = state.issued;
                 let (state, expired) = self.done.wait_for_device(&self.state, state, deadline, |state| {
                     state.pending.contains(&number) && !state.aborted.contains(&number)
                 });
-                (expired, state.aborted.contains(&number))
+                (expired, state.aborted.contains(&number), number)
             }
         };
         if expired {
@@ -416,7 +441,7 @@ impl Event {
                 "the stream that the event was recorded on was aborted before it got there",
             ));
         }
-        check::host_learns(self.mark());
+        check::host_learns(self.mark(), number);
         Ok(())
     }
 

@@ -2,12 +2,13 @@
 
 use core::ffi::c_void;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use ascendcl_sys::{self as sys, aclError};
 
 use super::poll::{self, Watched};
+use super::shared_event::abroad;
 use super::stream::Stream;
 use super::wait::{Waitable, Waiter};
 use super::{Device, process};
@@ -37,6 +38,8 @@ pub(crate) struct Notify {
     /// The physical device it is of.
     physical: usize,
     state: Mutex<State>,
+    /// Other processes may raise it and wait for it.
+    is_shared: AtomicBool,
     mark: Mark,
 }
 
@@ -121,6 +124,7 @@ impl Notify {
             device: Arc::clone(device),
             imported: shared.is_some(),
             physical,
+            is_shared: AtomicBool::new(shared.is_some()),
             state: Mutex::new(State { shared, ..State::default() }),
             mark: Mark::default(),
         })
@@ -141,7 +145,7 @@ impl Notify {
 
     /// The stream reached a record.
     pub(crate) fn record(&self) {
-        self.mark.post();
+        self.mark().post();
         let mut state = self.state.lock();
         state.raise();
         state.serve();
@@ -175,6 +179,7 @@ impl Notify {
         }
         let key = segment.key();
         state.shared = Some(segment);
+        self.is_shared.store(true, Ordering::Relaxed);
         let waits = !state.waiters.is_empty();
         drop(state);
         if waits {
@@ -230,7 +235,7 @@ impl Waitable for Notify {
     }
 
     fn mark(&self) -> &Mark {
-        &self.mark
+        if self.is_shared.load(Ordering::Relaxed) { abroad() } else { &self.mark }
     }
 
     fn pass_or_enlist(&self, _key: u64, stream: &Arc<Stream>, ticket: u64) -> bool {

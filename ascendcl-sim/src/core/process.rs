@@ -26,7 +26,7 @@ static MACHINE: RwLock<Option<Arc<Machine>>> = RwLock::new(None);
 impl Machine {
     fn new(config: Result<Config, ConfigError>) -> Self {
         fork::watch();
-        let (config, problem) = match config {
+        let (config, mut problem) = match config {
             Ok(config) => (config, None),
             Err(error) => (Config::new(), Some(error.to_string())),
         };
@@ -34,7 +34,9 @@ impl Machine {
         if settings.leaks == Reporting::Report {
             leak::report_at_exit();
         }
-        check::configure(&settings);
+        if let Err(error) = check::configure(&settings) {
+            problem = Some(error);
+        }
         let devices = settings.visible.as_ref().map_or(0, Vec::len);
         let devices = (0..devices).map(|id| Device::new(id as i32, &settings)).collect();
         Self { settings, devices, options: Options::new(), problem }
@@ -59,7 +61,14 @@ pub(crate) fn machine() -> Arc<Machine> {
         return Arc::clone(machine);
     }
     let mut machine = MACHINE.write();
-    Arc::clone(machine.get_or_insert_with(|| Arc::new(Machine::new(Config::from_env()))))
+    Arc::clone(machine.get_or_insert_with(|| {
+        let machine = Machine::new(Config::from_env());
+        if let Some(problem) = &machine.problem {
+            // Many programs print no more than the code that aclInit answers.
+            eprintln!("ascendcl-sim: {problem}");
+        }
+        Arc::new(machine)
+    }))
 }
 
 /// Replaces the machine by another one, while nothing of the old one is in use.
@@ -74,9 +83,11 @@ pub(crate) fn configure(config: Config) -> Result<(), ConfigError> {
                 "the simulator cannot be configured while {alive} objects are alive"
             )));
         }
-        *machine = Some(Arc::new(Machine::new(Ok(config))));
+        let new = Machine::new(Ok(config));
+        let problem = new.problem.clone();
+        *machine = Some(Arc::new(new));
         check::forget();
-        Ok(())
+        problem.map_or(Ok(()), |problem| Err(ConfigError::new(problem)))
     })
     .unwrap_or_else(|| Err(ConfigError::new(initialized.into())))
 }

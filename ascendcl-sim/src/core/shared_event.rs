@@ -1,7 +1,7 @@
 //! Events between processes: records and waits of all of them, by numbers that they share.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,7 +36,12 @@ pub(super) struct SharedEvent {
     segment: Segment,
     waiters: Mutex<Vec<(u64, Waiter)>>,
     looks: AtomicU32,
-    mark: Mark,
+}
+
+/// What this process has passed on to others. They may give it back by any other event or notify, so there is one for all.
+pub(super) fn abroad() -> &'static Mark {
+    static ABROAD: LazyLock<Mark> = LazyLock::new(Mark::default);
+    &ABROAD
 }
 
 impl SharedEvent {
@@ -61,7 +66,6 @@ impl SharedEvent {
             segment,
             waiters: Mutex::default(),
             looks: AtomicU32::new(0),
-            mark: Mark::default(),
         })
     }
 
@@ -115,7 +119,7 @@ impl SharedEvent {
     }
 
     pub(super) fn mark(&self) -> &Mark {
-        &self.mark
+        abroad()
     }
 
     fn slot(number: u64) -> (usize, usize) {
@@ -153,7 +157,7 @@ impl Waitable for SharedEvent {
     }
 
     fn mark(&self) -> &Mark {
-        &self.mark
+        abroad()
     }
 
     fn passed(&self, key: u64) -> bool {

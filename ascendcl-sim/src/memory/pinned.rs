@@ -10,7 +10,7 @@ use super::map::{Mapping, page_size, physical_memory};
 use super::poison::FRESH;
 use super::region;
 use crate::check::leak::{LiveKind, Registration, register};
-use crate::check::{Access, Misuse, Place, Shadow, misuse};
+use crate::check::{Access, CallSite, Misuse, Place, Shadow, misuse, remember_place};
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
 
@@ -30,8 +30,10 @@ pub(crate) struct PinnedBlock {
     shadow: Shadow,
 }
 
+#[derive(Default)]
 struct Life {
     freed: bool,
+    freed_at: Option<Arc<CallSite>>,
     windows: usize,
     mapping: Option<Mapping>,
 }
@@ -71,15 +73,31 @@ impl PinnedBlock {
         {
             let mut life = self.life.lock();
             if life.freed {
+                let freed_at = life.freed_at.take();
+                drop(life);
+                let freed = freed_at
+                    .map(|site| format!("\n  freed by {}\n{site}", site.function()))
+                    .unwrap_or_default();
+                misuse(
+                    Misuse::FreedInUse,
+                    format_args!(
+                        "pinned memory of {} bytes was freed before the queued work that uses it ran{}",
+                        self.size,
+                        freed.trim_end()
+                    ),
+                );
                 return false;
             }
             life.windows += 1;
         }
-        self.shadow.note(access, start, len, || Place {
-            what: format!("a piece of pinned memory of {} bytes", self.size),
-            address: self.address,
-        });
+        self.shadow.note(access, start, len, || self.place());
         true
+    }
+
+    /// What a report calls it.
+    fn place(&self) -> Place {
+        let what = format!("a piece of pinned memory of {} bytes", self.size);
+        Place { what, address: self.address }
     }
 
     /// Access ends.
@@ -92,11 +110,22 @@ impl PinnedBlock {
     }
 
     fn free(&self) {
+        self.shadow.note(Access::WRITE, 0, self.size, || self.place());
+        let place = remember_place();
         let mut life = self.life.lock();
         life.freed = true;
+        life.freed_at = place;
         if life.windows == 0 {
-            seal(life.mapping.take());
+            return seal(life.mapping.take());
         }
+        drop(life);
+        misuse(
+            Misuse::FreedInUse,
+            format_args!(
+                "pinned memory of {} bytes is freed while a task uses it: synchronise first",
+                self.size
+            ),
+        );
     }
 }
 
@@ -179,7 +208,7 @@ pub(crate) fn malloc_host(size: usize, same_address: bool) -> Result<*mut c_void
     // SAFETY: `rounded` bytes from `start` are mapped, writable and ours.
     unsafe { libc::memset(start.cast(), FRESH.into(), rounded) };
     let address = start.expose_provenance();
-    let life = Mutex::new(Life { freed: false, windows: 0, mapping: Some(mapping) });
+    let life = Mutex::new(Life { mapping: Some(mapping), ..Life::default() });
     let block = Arc::new(PinnedBlock { address, size, same_address, life, shadow: Shadow::default() });
     let registration = register(LiveKind::PinnedMemory, format!("{size} bytes at {start:p}"));
     LIVE.write().insert(address, Entry { block, _registration: registration });
@@ -223,7 +252,7 @@ pub(super) fn find(pointer: *const c_void) -> Option<(Arc<PinnedBlock>, usize)> 
 
 /// From now on plain host memory counts as pinned.
 pub(super) fn adopt(address: usize, size: usize) -> Arc<PinnedBlock> {
-    let life = Mutex::new(Life { freed: false, windows: 0, mapping: None });
+    let life = Mutex::default();
     let block = Arc::new(PinnedBlock { address, size, same_address: false, life, shadow: Shadow::default() });
     REGISTERED.write().insert(address, Arc::clone(&block));
     block

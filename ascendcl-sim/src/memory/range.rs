@@ -122,6 +122,13 @@ impl DeviceRange {
         Ok(DeviceBytes { range: self.clone(), writes: access.writes() })
     }
 
+    /// Notes an access that moves no bytes.
+    pub(crate) fn watch(&self, access: Access) {
+        if self.backing.is_live() && self.backing.begin(access, self.start, self.len).is_ok() {
+            self.backing.end();
+        }
+    }
+
     /// Whether the memory has not ended.
     pub(crate) fn is_live(&self) -> bool {
         self.backing.is_live()

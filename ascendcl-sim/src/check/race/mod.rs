@@ -12,7 +12,7 @@ mod origin;
 mod shadow;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -25,6 +25,8 @@ use crate::lock::Mutex;
 use clock::Clock;
 
 static ON: AtomicBool = AtomicBool::new(false);
+/// Whether tasks remember where they were queued, for this or for other reports.
+static REMEMBERS: AtomicBool = AtomicBool::new(false);
 /// What the host knows. Each access of the host is at a time of its own.
 static HOST: LazyLock<Mutex<Arc<Clock>>> = LazyLock::new(Mutex::default);
 static NEXT_STREAM: AtomicU32 = AtomicU32::new(1);
@@ -40,9 +42,15 @@ pub(crate) fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// A machine was configured.
-pub(crate) fn configure(on: bool) {
+/// Whether tasks remember where they were queued.
+pub(super) fn remembers() -> bool {
+    REMEMBERS.load(Ordering::Relaxed)
+}
+
+/// A machine was configured; `places`: other reports want to know where tasks were queued.
+pub(crate) fn configure(on: bool, places: bool) {
     ON.store(on, Ordering::SeqCst);
+    REMEMBERS.store(on || places, Ordering::SeqCst);
     REPORTED.lock().clear();
 }
 
@@ -63,7 +71,18 @@ struct TrailState {
 
 /// A point that actors can pass on to each other what they know at: an event, a notify, a value in memory.
 #[derive(Default)]
-pub(crate) struct Mark(Mutex<Clock>);
+pub(crate) struct Mark(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// What all knew who were here.
+    all: Clock,
+    /// What those knew who came with a number, for those who wait for just that: the latest.
+    numbered: BTreeMap<u64, Clock>,
+}
+
+/// Numbers of which is remembered who came with them. Who waits for an older one learns more than it should, and a race may be missed.
+const NUMBERS: usize = 64;
 
 /// What an actor knew at some point.
 #[derive(Clone, Default)]
@@ -77,9 +96,17 @@ impl Trail {
 
     /// A task begins on this thread.
     pub(crate) fn begin(self: &Arc<Self>, origin: &Origin) {
-        if !is_on() {
+        if !remembers() {
             return;
         }
+        if is_on() {
+            self.go_on(origin);
+        }
+        TASK.set(Some((Arc::clone(self), origin.clone())));
+    }
+
+    /// The next task: it comes after what the host knew when it was queued.
+    fn go_on(&self, origin: &Origin) {
         let mut state = self.state.lock();
         state.time += 1;
         if let Some(host) = origin.host()
@@ -90,13 +117,11 @@ impl Trail {
         }
         let time = state.time;
         state.clock.set(self.number, time);
-        drop(state);
-        TASK.set(Some((Arc::clone(self), origin.clone())));
     }
 
     /// The task is done, or waits and will go on elsewhere.
     pub(super) fn end() {
-        if is_on() {
+        if remembers() {
             TASK.set(None);
         }
     }
@@ -105,14 +130,29 @@ impl Trail {
     pub(crate) fn post(&self, mark: &Mark) {
         if is_on() {
             let state = self.state.lock();
-            mark.0.lock().join(&state.clock);
+            mark.0.lock().all.join(&state.clock);
         }
     }
 
-    /// The stream learns what was passed on.
-    pub(crate) fn learn(&self, mark: &Mark) {
+    /// The stream passes on what it knows to those who wait for this number.
+    pub(crate) fn post_numbered(&self, mark: &Mark, number: u64) {
         if is_on() {
-            self.state.lock().clock.join(&mark.0.lock());
+            let state = self.state.lock();
+            let mut known = mark.0.lock();
+            known.all.join(&state.clock);
+            known.numbered.insert(number, state.clock.clone());
+            if known.numbered.len() > NUMBERS {
+                // Not 0, which is a number that comes back.
+                let oldest = known.numbered.keys().find(|&&number| number > 0).copied();
+                oldest.map(|oldest| known.numbered.remove(&oldest));
+            }
+        }
+    }
+
+    /// The stream learns what was passed on with this number, or by all if nobody had it.
+    pub(crate) fn learn(&self, mark: &Mark, number: u64) {
+        if is_on() {
+            self.state.lock().clock.join(mark.0.lock().of(number));
         }
     }
 
@@ -150,6 +190,12 @@ impl Trail {
     }
 }
 
+impl Known {
+    fn of(&self, number: u64) -> &Clock {
+        self.numbered.get(&number).unwrap_or(&self.all)
+    }
+}
+
 impl Mark {
     /// The task that this thread runs, or the host, passes on what it knows.
     pub(crate) fn post(&self) {
@@ -160,16 +206,16 @@ impl Mark {
             Some(trail) => trail.post(self),
             None => {
                 let host = Arc::clone(&HOST.lock());
-                self.0.lock().join(&host);
+                self.0.lock().all.join(&host);
             }
         }
     }
 
-    /// The host has seen that the point was reached.
-    pub(crate) fn seen(&self) {
+    /// The host has seen that the point was reached with this number.
+    pub(crate) fn seen(&self, number: u64) {
         if is_on() {
-            let clock = self.0.lock();
-            Arc::make_mut(&mut HOST.lock()).join(&clock);
+            let known = self.0.lock();
+            Arc::make_mut(&mut HOST.lock()).join(known.of(number));
         }
     }
 }
@@ -183,7 +229,7 @@ impl Knowledge {
     }
 }
 
-/// The stream whose task this thread runs, and where that task was queued, while the detector is on.
+/// The stream whose task this thread runs, and where that task was queued, if tasks remember it.
 pub(super) fn running() -> Option<(i32, Origin)> {
     TASK.with_borrow(|task| task.as_ref().map(|(trail, origin)| (trail.id, origin.clone())))
 }

@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::clock::Clock;
-use super::{HOST, is_on};
+use super::{HOST, remembers};
 use crate::check::call_site::CallSite;
 use crate::check::leak::thread_name;
 
-/// Where a task was queued, and what the host knew then. Nothing while the detector is off.
+/// Where a task was queued, and what the host knew then. Nothing if nobody wants to know.
 #[derive(Clone, Default)]
 pub(crate) struct Origin(Option<Arc<Queued>>);
 
@@ -21,7 +21,7 @@ struct Queued {
 impl Origin {
     /// The calling thread is about to queue a task.
     pub(crate) fn of_task() -> Self {
-        if is_on() { Self::of_call() } else { Self(None) }
+        if remembers() { Self::of_call() } else { Self(None) }
     }
 
     /// The C function that the calling thread is inside of.

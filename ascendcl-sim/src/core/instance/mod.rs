@@ -32,6 +32,7 @@ use super::context::Shared;
 use super::report::Function;
 use super::stream::{Options, Owner, STREAMS, Stream};
 use super::{Context, Device, clock};
+use crate::check::Mark;
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::error::{SUCCESS, fail};
 use crate::handle::{Kind, Table};
@@ -109,6 +110,8 @@ pub(crate) struct Instance {
     state: Mutex<State>,
     /// An execution ended.
     changed: Condvar,
+    /// What the lanes had done when the latest execution was over: the next one comes after it.
+    over: Mark,
 }
 
 struct State {
@@ -168,6 +171,7 @@ impl Instance {
                 waiting: VecDeque::new(),
             }),
             changed: Condvar::new(),
+            over: Mark::default(),
         });
         let made = INSTANCES.insert_with(registration, |handle| {
             instance.handle.store(handle.addr(), Ordering::SeqCst);

@@ -115,6 +115,9 @@ impl Run {
             // One more, so that the run is not over before all heads have started.
             state.active = heads.len() + 1;
         }
+        for (member, _) in &self.lanes {
+            member.stream.trail().learn(self.instance.over.race(), 0);
+        }
         self.start.complete(1);
         for lane in heads {
             self.advance_after(lane, 0, &self.start);
@@ -389,6 +392,9 @@ impl Run {
     /// Makes room for the next run.
     fn finish(self: &Arc<Self>) {
         self.release();
+        for (member, _) in &self.lanes {
+            member.stream.trail().post(self.instance.over.race());
+        }
         self.instance.finished(self);
         let then = self.then.lock().take();
         if let Some(then) = then {

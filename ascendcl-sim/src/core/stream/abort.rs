@@ -7,6 +7,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::super::task::Task;
 use super::{Run, State, Stream};
+use crate::check;
 
 impl Stream {
     /// `aclrtStreamAbort`: throws away what is queued and waits for what runs. Threads that synchronise get 107023, and so does who
@@ -43,6 +44,9 @@ impl Stream {
         state.failure = None;
         drop(state);
         self.changed.notify_all();
+        if !expired {
+            check::host_sees(self);
+        }
         !expired
     }
 
@@ -58,5 +62,6 @@ impl Stream {
         }
         let running = |state: &mut State| matches!(state.run, Run::Ready | Run::Running);
         drop(self.changed.wait_for_device(&self.state, self.state.lock(), None, running));
+        check::host_sees(self);
     }
 }

@@ -117,7 +117,7 @@ impl Stream {
             Task::Wait { .. } => self.run_wait(queued),
             Task::Callback(_) => self.run_callback(queued),
             Task::Record { event, number } => {
-                check::passes_on(self, event.mark());
+                event.reached_by(self, *number);
                 event.complete(*number);
                 Outcome::Done(Ok(()))
             }
@@ -152,7 +152,7 @@ impl Stream {
     }
 
     fn wait_passed(&self, on: &dyn Waitable, key: u64) -> Result<(), aclError> {
-        check::learns(self, on.mark());
+        check::learns(self, on.mark(), key);
         on.over(key)
     }
 
