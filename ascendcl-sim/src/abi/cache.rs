@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ascendcl_sys::{self as sys, aclError, aclrtBarrierTaskInfo, aclrtCmoType, aclrtStream};
 
 use super::{functions, invalid, not_null};
-use crate::check::Access;
+use crate::check::{Access, supported};
 use crate::core::task::Task;
 use crate::core::{Named, Stream, current_context};
 use crate::error::fail;
@@ -68,7 +68,7 @@ functions! {
         src: *mut c_void, size: usize, cmoType: aclrtCmoType, barrierId: u32, stream: aclrtStream,
     ) {
         not_null(src, "src")?;
-        let stream = Named::new(stream)?;
+        supported()?;
         if size == 0 {
             return Err(wrong(format_args!("size must not be 0")));
         }
@@ -78,6 +78,7 @@ functions! {
                 "barrier {barrierId} is wrong: invalidation has a barrier, other operations have none"
             )));
         }
+        let stream = Named::new(stream)?;
         let context = current_context()?;
         let stream = stream.of(&context)?;
         check_in_model(&stream)?;
@@ -92,12 +93,13 @@ functions! {
         if info.barrierNum == 0 || info.barrierNum > info.cmoInfo.len() {
             return Err(invalid(format_args!("barrierNum {} is not in 1 to 6", info.barrierNum)));
         }
-        let stream = Named::new(stream)?;
         for (index, barrier) in info.cmoInfo[..info.barrierNum].iter().enumerate() {
             if barrier.cmoType != sys::ACL_RT_CMO_TYPE_INVALID || barrier.barrierId == 0 {
                 return Err(wrong(format_args!("cmoInfo[{index}] is not the barrier of an invalidation")));
             }
         }
+        supported()?;
+        let stream = Named::new(stream)?;
         let context = current_context()?;
         // A stream does one after the other, so what it waits for is done.
         let stream = stream.of(&context)?;

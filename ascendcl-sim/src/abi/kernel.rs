@@ -280,6 +280,7 @@ functions! {
 
     status fn aclrtGetHardwareSyncAddr(addr: *mut *mut c_void) {
         required(addr, "addr")?;
+        current_context()?;
         Err(fail(
             sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
             "cores of different kinds do not run here, and have no address to meet at",

@@ -11,6 +11,8 @@ use crate::memory::{self, PageSize};
 
 /// Kernels read up to this many bytes past the end of a piece of memory.
 const PAD: usize = 32;
+/// Nobody gets more memory with a cache at once.
+const LARGEST_CACHED: usize = 1 << 50;
 /// The bits of a policy that choose pages; the others choose a kind of memory where a chip has several.
 const POLICY_MASK: u32 = 0xff;
 
@@ -21,7 +23,7 @@ unsafe extern "C" fn aclrtMalloc(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     // SAFETY: same contract.
-    call!("aclrtMalloc", || unsafe { malloc(devPtr, size, PAD, policy, policy) })
+    call!("aclrtMalloc", || unsafe { malloc(devPtr, size, PAD, policy) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -31,7 +33,7 @@ unsafe extern "C" fn aclrtMallocAlign32(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     // SAFETY: same contract.
-    call!("aclrtMallocAlign32", || unsafe { malloc(devPtr, size, 0, policy, policy) })
+    call!("aclrtMallocAlign32", || unsafe { malloc(devPtr, size, 0, policy) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -41,15 +43,19 @@ unsafe extern "C" fn aclrtMallocCached(
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
     call!("aclrtMallocCached", || {
-        // It knows no policies for memory between devices and takes them for no policy at all.
-        let known = match policy {
-            sys::ACL_MEM_MALLOC_HUGE_ONLY
-            | sys::ACL_MEM_MALLOC_NORMAL_ONLY
-            | sys::ACL_MEM_MALLOC_HUGE1G_ONLY => policy,
-            _ => sys::ACL_MEM_MALLOC_HUGE_FIRST,
-        };
-        // SAFETY: same contract.
-        unsafe { malloc(devPtr, size, PAD, policy, known) }
+        let padded = check_malloc(devPtr, size, PAD, policy)?;
+        if padded > LARGEST_CACHED {
+            let text = format_args!("{size} bytes are more than {LARGEST_CACHED}");
+            return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, text));
+        }
+        let context = current_context()?;
+        if policy != sys::ACL_MEM_MALLOC_NORMAL_ONLY {
+            let text =
+                format_args!("memory with a cache has normal pages, and policy {} asks for others", policy.0);
+            return Err(fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, text));
+        }
+        // SAFETY: not NULL, and the caller passes a place to write to.
+        unsafe { allocate(&context, devPtr, memory::APP, size, padded, PageSize::Normal) }
     })
 }
 
@@ -60,8 +66,21 @@ unsafe fn malloc(
     size: usize,
     pad: usize,
     policy: aclrtMemMallocPolicy,
-    pages: aclrtMemMallocPolicy,
 ) -> Result<(), aclError> {
+    let padded = check_malloc(devPtr, size, pad, policy)?;
+    let context = current_context()?;
+    let pages = page_size(&context, policy)?;
+    // SAFETY: not NULL, and the caller passes a place to write to.
+    unsafe { allocate(&context, devPtr, memory::APP, size, padded, pages) }
+}
+
+/// The checks of the upper layer, and the size with what is added to it.
+fn check_malloc(
+    devPtr: *mut *mut c_void,
+    size: usize,
+    pad: usize,
+    policy: aclrtMemMallocPolicy,
+) -> Result<usize, aclError> {
     not_null(devPtr, "devPtr")?;
     if size == 0 {
         return Err(invalid("size must not be 0"));
@@ -69,12 +88,11 @@ unsafe fn malloc(
     // Pages of 1 GiB are too good for a pad.
     let giant = matches!(policy, sys::ACL_MEM_MALLOC_HUGE1G_ONLY | sys::ACL_MEM_MALLOC_HUGE1G_ONLY_P2P);
     let pad = if giant { 0 } else { pad };
-    let padded = size.checked_next_multiple_of(32).and_then(|size| size.checked_add(pad));
-    let padded = padded.ok_or_else(|| invalid(format_args!("size {size} overflows")))?;
-    let context = current_context()?;
-    let pages = page_size(&context, pages)?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
-    unsafe { allocate(&context, devPtr, memory::APP, size, padded, pages) }
+    // The runtime adds before it rounds, so that a few sizes are refused that would fit.
+    if size.checked_add(32 + pad).is_none() {
+        return Err(invalid(format_args!("size {size} overflows")));
+    }
+    Ok(size.next_multiple_of(32) + pad)
 }
 
 /// What pages a policy asks for: 207000 for those that the chip does not have. The runtime does not refuse a policy it does not know.

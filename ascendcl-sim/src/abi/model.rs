@@ -18,7 +18,7 @@ use super::{functions, invalid, not_null};
 use crate::core::current_context;
 use crate::error::fail;
 use crate::memory::{Location, classify};
-use crate::model::prepare::{Asker, partition_sizes, prepare, read_file, sizes};
+use crate::model::prepare::{Asker, check_length, look_at, partition_sizes, prepare, read_file, sizes};
 use crate::model::registry::{self, check_executor};
 use crate::model::reserve::Provided;
 use crate::model::{config, dataset, execute};
@@ -111,8 +111,8 @@ functions! {
         modelPath: *const c_char, modelId: *mut u32, inputQ: *const u32, inputQNum: usize, outputQ: *const u32,
         outputQNum: usize,
     ) {
-        queues(inputQ.cast(), inputQNum, outputQ.cast(), outputQNum)?;
         let file = path(modelPath, "modelPath")?;
+        queues(inputQ.cast(), inputQNum, outputQ.cast(), outputQNum)?;
         out(modelId, "modelId")?;
         without_queues(&read_file(file)?)
     }
@@ -232,8 +232,11 @@ pub(super) fn string<'a>(pointer: *const c_char, name: &str) -> Result<&'a CStr,
     Ok(unsafe { CStr::from_ptr(pointer) })
 }
 
+/// The path of a model file. The real library looks what kind of file it is before it looks at any other argument.
 pub(super) fn path<'a>(pointer: *const c_char, name: &str) -> Result<&'a Path, aclError> {
-    Ok(Path::new(OsStr::from_bytes(string(pointer, name)?.to_bytes())))
+    let path = Path::new(OsStr::from_bytes(string(pointer, name)?.to_bytes()));
+    look_at(path)?;
+    Ok(path)
 }
 
 /// A model file in host memory.
@@ -246,6 +249,7 @@ pub(super) fn bytes<'a>(model: *const c_void, size: usize) -> Result<&'a [u8], a
         let text = format_args!("a model of {size} bytes does not exist");
         return Err(fail(sys::ACL_ERROR_GE_EXEC_MODEL_DATA_SIZE_INVALID, text));
     }
+    check_length(size)?;
     if let Location::Device(device) = classify(model) {
         return Err(fail(
             sys::ACL_ERROR_GE_EXEC_MODEL_ADDR_INVALID,

@@ -29,8 +29,8 @@ functions! {
     }
 
     status fn aclmdlGetDescFromFile(modelDesc: *mut aclmdlDesc, modelPath: *const c_char) {
-        let desc = desc::find(modelDesc)?;
         let file = path(modelPath, "modelPath")?;
+        let desc = desc::find(modelDesc)?;
         desc.clear();
         let file = read_file(file)?;
         check_executor()?;
@@ -39,8 +39,8 @@ functions! {
     }
 
     status fn aclmdlGetDescFromMem(modelDesc: *mut aclmdlDesc, model: *const c_void, modelSize: usize) {
-        let desc = desc::find(modelDesc)?;
         let file = bytes(model, modelSize)?;
+        let desc = desc::find(modelDesc)?;
         desc.clear();
         desc.fill(0, describe(file)?.into());
         Ok(())

@@ -8,6 +8,7 @@ use ascendcl_sys::{
 };
 
 use super::{call, fill, invalid, not_null};
+use crate::check::supported;
 use crate::core::{Device, current_context, process};
 use crate::error::fail;
 use crate::memory::{keyed, shareable};
@@ -313,6 +314,7 @@ unsafe extern "C" fn aclrtIpcMemImportPidInterServer(
         if servers.iter().any(|server| server.pid.is_null() || server.num == 0) {
             return Err(wrong("each server needs processes"));
         }
+        supported()?;
         current_context()?;
         // SAFETY: not NULL, and the caller passes a C string.
         let name = unsafe { name(key) };
@@ -370,6 +372,7 @@ unsafe extern "C" fn aclrtIpcMemSetAttr(
             return Err(wrong(format_args!("key must not be NULL, and attribute {attr} known")));
         }
         current_context()?;
+        supported()?;
         // All links lead to the same memory: there is nothing to choose between.
         Ok(())
     })

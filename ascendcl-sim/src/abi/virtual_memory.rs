@@ -9,6 +9,7 @@ use ascendcl_sys::{
 };
 
 use super::{call, fill, invalid, not_null};
+use crate::check::supported;
 use crate::core::{current_context, process};
 use crate::error::fail;
 use crate::memory::physical::{self, Properties};
@@ -64,6 +65,7 @@ unsafe fn reserve(virPtr: *mut *mut c_void, request: &Request, flags: u64) -> Re
     if flags > 1 {
         return Err(invalid(format_args!("flags must be 0 or 1, not {flags}")));
     }
+    supported()?;
     // A range belongs to no device before something is mapped; no context is needed.
     let device = current_context().map_or(0, |context| context.device().id());
     let pointer = virtual_memory::reserve(request, device)?;
@@ -236,6 +238,7 @@ unsafe extern "C" fn aclrtMemMapSelectedLink(
         if linkIdx > 1 {
             return Err(invalid(format_args!("linkIdx must be 0 or 1, not {linkIdx}")));
         }
+        supported()?;
         virtual_memory::map_again(virPtrDst, size, virPtrSrc)
     })
 }

@@ -20,7 +20,7 @@ use ascendcl_sys::aclError;
 pub(crate) use call_site::CallSite;
 pub(crate) use misuse::{Misuse, misuse, remember_place};
 pub(crate) use race::{Access, Place, Shadow, Trail};
-pub(crate) use site::{Site, forget};
+pub(crate) use site::{Site, forget, supported};
 
 use crate::config::Settings;
 use crate::core::{Stream, clock, exceptions, last_task, seeded};

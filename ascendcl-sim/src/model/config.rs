@@ -12,7 +12,7 @@ use ascendcl_sys::{
 
 use super::reserve::Provided;
 use crate::check::leak::{LiveKind, register};
-use crate::core::current_context;
+use crate::core::process;
 use crate::error::fail;
 use crate::handle::{Kind, Table};
 use crate::lock::Mutex;
@@ -131,7 +131,8 @@ pub(crate) unsafe fn set(
         match attr {
             sys::ACL_MDL_PRIORITY_INT32 => {
                 let priority = value::<i32>(attr_value, size)?;
-                let lowest = current_context()?.device().profile().lowest_priority as i32;
+                // Known without a context.
+                let lowest = process::machine().settings().profile.lowest_priority as i32;
                 if !(0..=lowest).contains(&priority) {
                     return Err(invalid(format_args!("priority {priority} is not between 0 and {lowest}")));
                 }

@@ -28,12 +28,33 @@ pub(crate) enum Asker {
     Describe,
 }
 
+/// What is looked at before anything else: whether a file is there and long enough for the letters that models begin with.
+pub(crate) fn look_at(path: &Path) -> Result<(), aclError> {
+    match fs::metadata(path) {
+        Ok(file) if file.is_file() => check_length(usize::try_from(file.len()).unwrap_or(usize::MAX)),
+        Ok(_) => Ok(()),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// 145006 if there is no room for the letters that models begin with.
+pub(crate) fn check_length(length: usize) -> Result<(), aclError> {
+    let least = container::MAGIC.len();
+    if length >= least {
+        return Ok(());
+    }
+    let text = format_args!("{length} bytes, fewer than the {least} that a model begins with");
+    Err(fail(sys::ACL_ERROR_GE_EXEC_MODEL_DATA_SIZE_INVALID, text))
+}
+
+fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> aclError {
+    let code = sys::ACL_ERROR_GE_EXEC_MODEL_PATH_INVALID;
+    fail(code, format_args!("model file '{}' cannot be read: {reason}", path.display()))
+}
+
 /// Reads a model file. The codes are those of the graph engine: 145002 for whatever cannot be read.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, aclError> {
-    let refuse = |reason: &dyn std::fmt::Display| {
-        let code = sys::ACL_ERROR_GE_EXEC_MODEL_PATH_INVALID;
-        Err(fail(code, format_args!("model file '{}' cannot be read: {reason}", path.display())))
-    };
+    let refuse = |reason: &dyn std::fmt::Display| Err(unreadable(path, reason));
     // Opening a pipe or reading a device might never end.
     match fs::metadata(path) {
         Ok(file) if !file.is_file() => refuse(&"it is not a regular file"),

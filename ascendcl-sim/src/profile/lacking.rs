@@ -154,6 +154,23 @@ const LACKING: &[(&str, u8)] = &[
     ("acltdtStopChannel", A310P),
 ];
 
+/// Those of them that look at their arguments first and answer for the chip only when nothing is wrong with these: they ask
+/// [`crate::check::supported`] themselves. Sorted.
+#[rustfmt::skip]
+const LOOKING_FIRST: &[&str] = &[
+    "aclrtCmoAsyncWithBarrier",
+    "aclrtCmoWaitBarrier",
+    "aclrtIpcMemImportPidInterServer",
+    "aclrtIpcMemSetAttr",
+    "aclrtMemMapSelectedLink",
+    "aclrtReserveMemAddressNoUCMemory",
+];
+
+/// Whether a function looks at its arguments before it notices that the chip does not have it.
+pub(super) fn looks_first(function: &str) -> bool {
+    LOOKING_FIRST.binary_search(&function).is_ok()
+}
+
 /// The code that `function` answers on `profile` if the chip does not have it.
 pub(super) fn code(profile: &str, function: &str) -> Option<aclError> {
     let chip = match profile {
@@ -176,6 +193,10 @@ mod tests {
         for (name, chips) in LACKING {
             assert!(sys::FUNCTIONS.iter().any(|f| f.name.to_str() == Ok(name)), "{name}");
             assert!((1..=ALL).contains(chips), "{name}");
+        }
+        assert!(LOOKING_FIRST.is_sorted());
+        for name in LOOKING_FIRST {
+            assert!(LACKING.iter().any(|(lacking, _)| lacking == name), "{name}");
         }
     }
 

@@ -301,6 +301,11 @@ impl Profile {
         lacking::code(self.name, function)
     }
 
+    /// Whether a function looks at its arguments before it answers what [`Self::lacks`] says.
+    pub(crate) fn looks_first(&self, function: &str) -> bool {
+        lacking::looks_first(function)
+    }
+
     /// Its name, as in `ASCENDCL_SIM_PROFILE`.
     pub fn name(&self) -> &'static str {
         self.name
