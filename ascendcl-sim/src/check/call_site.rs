@@ -89,7 +89,12 @@ fn outside(backtrace: &str, function: &str) -> String {
         !["__libc_start", "_start", "start_thread", "clone3"].iter().any(|start| name.starts_with(start))
             && !["__rust_begin_short_backtrace", "FnOnce::call_once"].iter().any(|part| name.contains(part))
     };
-    let printed = frames[first..].iter().take_while(goes_on).take(PRINTED).enumerate();
+    // A callback that calls again has frames of the simulator below it.
+    let is_own = |frame: &&Vec<&str>| {
+        let name = frame[0].trim_start_matches('<');
+        !["ascendcl_sim::", "core::", "std::", "__rust_try"].iter().any(|start| name.starts_with(start))
+    };
+    let printed = frames[first..].iter().take_while(goes_on).filter(is_own).take(PRINTED).enumerate();
     printed.map(|(number, frame)| format!("    {number}: {}\n", frame.join(" "))).collect()
 }
 
@@ -102,6 +107,9 @@ mod tests {
         let text = "   0: ascendcl_sim::check::call_site::here\n             at src/check.rs:1:2\n   1: aclrtMalloc\n   2: work\n             \
                     at main.c:7\n   3: main\n   4: __libc_start_call_main\n   5: _start\n";
         assert_eq!(outside(text, "aclrtMalloc"), "    0: work at main.c:7\n    1: main\n");
+        let text = "   0: aclrtMalloc\n   1: wait\n   2: ascendcl_sim::core::report::Group::run\n   3: std::panicking::catch_unwind\n   \
+                    4: aclrtProcessReport\n   5: serve\n   6: start_thread\n";
+        assert_eq!(outside(text, "aclrtMalloc"), "    0: wait\n    1: aclrtProcessReport\n    2: serve\n");
         assert_eq!(outside("", "aclrtMalloc"), "");
     }
 }

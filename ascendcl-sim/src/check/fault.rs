@@ -105,6 +105,12 @@ impl FromStr for Fault {
                 "'{text}' is no fault: write function:number=how, such as aclrtMalloc:3=207001 or aclrtRecordEvent=after 507015"
             ))
         };
+        let unknown = |how: &str| {
+            ConfigError::new(format!(
+                "'{text}' is no fault: '{how}' is neither a code other than 0 nor one of after CODE, no-memory, duplicate, delay MILLISECONDS, \
+                 lose, stop, lost-device, missing"
+            ))
+        };
         let (calls, how) = text.split_once('=').ok_or_else(wrong)?;
         let (function, which) = calls.trim().split_once(':').unwrap_or((calls.trim(), "1+"));
         let number =
@@ -113,12 +119,15 @@ impl FromStr for Fault {
             Some(first) => (number(first)?, u64::MAX),
             None => (number(which)?, number(which)?),
         };
-        let code =
-            |text: &str| text.trim().parse().ok().filter(|&code: &aclError| code != 0).ok_or_else(wrong);
         let how = how.trim();
+        let code = |text: &str| {
+            text.trim().parse().ok().filter(|&code: &aclError| code != 0).ok_or_else(|| unknown(how))
+        };
         let kind = match how.split_once(' ').unwrap_or((how, "")) {
             ("after", how) => FaultKind::ErrorAfter(code(how)?),
-            ("delay", how) => FaultKind::DelayReport(Duration::from_millis(number(how)?)),
+            ("delay", time) => {
+                FaultKind::DelayReport(Duration::from_millis(number(time).map_err(|_| unknown(how))?))
+            }
             ("no-memory", "") => FaultKind::NoMemory,
             ("duplicate", "") => FaultKind::DuplicateReport,
             ("lose", "") => FaultKind::LoseReport,
@@ -268,9 +277,11 @@ mod tests {
             "aclrtMalloc:0=5",
             "aclrtMalloc:x=5",
             "aclrtMalloc=stop 5",
+            "aclrtMalloc=delay",
+            "aclrtMalloc=after",
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
-            assert!(error.contains("is no fault: write function:number=how"), "{error}");
+            assert!(error.starts_with(&format!("'{text}' is no fault: ")), "{error}");
         }
     }
 }

@@ -213,7 +213,7 @@ pub(crate) fn report_at_exit() {
     });
 }
 
-/// The calling thread's name, or its number if it has none.
+/// The calling thread's name, or the number that the system has for it.
 pub(super) fn thread_name() -> Arc<str> {
     thread_local! {
         static NAME: Arc<str> = name();
@@ -222,7 +222,12 @@ pub(super) fn thread_name() -> Arc<str> {
         let thread = std::thread::current();
         match thread.name() {
             Some(name) => name.into(),
-            None => format!("{:?}", thread.id()).into(),
+            // Threads of C programs are known by the system's number, as debuggers show it.
+            // SAFETY: neither call has preconditions.
+            None => match unsafe { (libc::gettid(), libc::getpid()) } {
+                (thread, process) if thread == process => "main".into(),
+                (thread, _) => thread.to_string().into(),
+            },
         }
     }
     NAME.try_with(Arc::clone).unwrap_or_else(|_| name())

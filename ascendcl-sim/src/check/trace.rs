@@ -7,10 +7,11 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use ascendcl_sys::aclError;
 
@@ -30,8 +31,18 @@ static PROFILING: AtomicBool = AtomicBool::new(false);
 const HOST: u32 = 1;
 const FIRST_DEVICE: u32 = 100;
 
+/// What is written at once, and how long a process that is killed may have lost.
+const PIECE: usize = 32 << 10;
+const PERIOD: Duration = Duration::from_millis(100);
+const END: &[u8] = b"\n]\n";
+
 struct Writer {
-    file: BufWriter<File>,
+    file: File,
+    /// Whole events.
+    buffer: Vec<u8>,
+    written: Instant,
+    /// Whether the file can be written again from where it was, which pipes cannot.
+    returns: bool,
     first: bool,
     /// Rows that have a name.
     named: BTreeSet<(u32, u64)>,
@@ -243,10 +254,21 @@ fn event(row: Row, text: impl FnOnce(&str) -> String) {
         }
     }
 }
+
 impl Writer {
     fn create(path: &Path) -> io::Result<Self> {
-        let file = BufWriter::new(File::create(path)?);
-        Ok(Self { file, first: true, named: BTreeSet::new(), failed: false })
+        let mut file = File::create(path)?;
+        let returns = file.stream_position().is_ok();
+        let named = BTreeSet::new();
+        Ok(Self {
+            file,
+            buffer: b"[\n".to_vec(),
+            written: Instant::now(),
+            returns,
+            first: true,
+            named,
+            failed: false,
+        })
     }
 
     /// Writes an event, and before the first one of a row its name.
@@ -269,21 +291,34 @@ impl Writer {
     }
 
     fn write(&mut self, event: &str) {
-        let comma = if std::mem::take(&mut self.first) { "[\n" } else { ",\n" };
-        let written =
-            self.file.write_all(comma.as_bytes()).and_then(|()| self.file.write_all(event.as_bytes()));
-        self.check(written);
+        if !std::mem::take(&mut self.first) {
+            self.buffer.extend_from_slice(b",\n");
+        }
+        self.buffer.extend_from_slice(event.as_bytes());
+        if self.buffer.len() >= PIECE || self.written.elapsed() >= PERIOD {
+            self.flush();
+        }
     }
 
+    /// Writes what there is, and the end of the file behind it: a process that is killed leaves a file that can be read.
     fn flush(&mut self) {
-        let flushed = self.file.flush();
-        self.check(flushed);
+        let written = if self.returns {
+            self.buffer.extend_from_slice(END);
+            self.file.write_all(&self.buffer).and_then(|()| self.file.seek_relative(-(END.len() as i64)))
+        } else {
+            self.file.write_all(&self.buffer)
+        };
+        self.buffer.clear();
+        self.written = Instant::now();
+        self.check(written);
     }
 
     fn end(mut self) {
-        let end: &[u8] = if self.first { b"[]\n" } else { b"\n]\n" };
-        let written = self.file.write_all(end).and_then(|()| self.file.flush());
-        self.check(written);
+        self.flush();
+        if !self.returns {
+            let written = self.file.write_all(END);
+            self.check(written);
+        }
     }
 
     fn check(&mut self, result: io::Result<()>) {
