@@ -30,7 +30,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `ASCENDCL_SIM_PROFILE` | the chip: `ascend310` (default), or `full`, which has every feature of any chip |
+//! | `ASCENDCL_SIM_PROFILE` | the chip: `ascend310` (default), `ascend310p`, `ascend910b`, or `full`, which has every feature of any chip |
 //! | `ASCENDCL_SIM_DEVICES` | number of devices, 0 to 64 |
 //! | `ASCENDCL_SIM_MEMORY` | memory of each device: bytes, or a number with `K`, `M` or `G` |
 //! | `ASCENDCL_SIM_HOST_ACCESS` | `1`: the host can read and write device memory at its device address |
@@ -38,14 +38,15 @@
 //! | `ASCENDCL_SIM_LEAKS` | what is alive when ACL is finalised and when the process exits: `report` prints it, `off` says nothing. Otherwise the `log` crate is told |
 //! | `ASCENDCL_SIM_MISUSE` | calls that would go wrong on a card: `report`, `off`, or `log`, the default |
 //! | `ASCENDCL_SIM_RACES` | accesses to the same memory that nothing orders: `report` or `log`; not looked for otherwise |
-//! | `ASCENDCL_SIM_REPORT` | a file to append reports to, instead of standard error |
+//! | `ASCENDCL_SIM_REPORT` | a file to append reports to, instead of standard error; `%p` in its name is the number of the process |
 //! | `ASCENDCL_SIM_SEED` | a number makes runs repeatable: it fixes the order in which streams run, and a virtual clock the time that everything takes. `random` takes another one each time and prints it |
-//! | `ASCENDCL_SIM_TRACE` | a file for a timeline of calls, tasks, waits and callbacks, which Perfetto and `chrome://tracing` open |
+//! | `ASCENDCL_SIM_TRACE` | a file for a timeline of calls, tasks, waits and callbacks, which Perfetto and `chrome://tracing` open; `%p` in its name is the number of the process |
 //! | `ASCENDCL_SIM_STRICT` | `1`: the first report aborts the process |
 //! | `ASCENDCL_SIM_FAULTS` | calls to fail, with semicolons between them, see [`Fault`] |
 //! | `ASCEND_RT_VISIBLE_DEVICES` | the devices a program sees, as on a card: `0,2`, ascending |
 //!
-//! A wrong value is said by `aclInit`, which answers 100000 with a text.
+//! A wrong value, a name that begins with `ASCENDCL_SIM_` and is none of these, and a file that cannot be written are said on standard error and by
+//! `aclInit`, which answers 100000 with a text.
 //!
 //! # Kernels
 //!

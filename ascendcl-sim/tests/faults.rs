@@ -132,3 +132,146 @@ fn a_symbol_is_missing() {
     let _session = full();
     assert!(api().aclrtCreateEventExWithFlag.is_some());
 }
+
+#[test]
+fn no_memory_for_every_allocation() {
+    let functions = [
+        "aclrtMalloc",
+        "aclrtMallocAlign32",
+        "aclrtMallocCached",
+        "aclrtMallocHost",
+        "aclrtMallocHostWithCfg",
+        "aclrtMallocWithCfg",
+        "aclrtMallocPhysical",
+        "aclrtMemAllocManaged",
+        "aclrtReserveMemAddress",
+        "aclrtMemPoolCreate",
+        "aclrtCreateContext",
+        "aclrtCreateStream",
+        "aclrtCreateEvent",
+        "aclrtCreateNotify",
+        "aclCreateDataBuffer",
+        "aclCreateTensorDesc",
+        "aclmdlCreateDataset",
+        "aclmdlCreateDesc",
+    ];
+    let faults = functions.map(|function| Fault::every(function, FaultKind::NoMemory));
+    let _session = with(&faults);
+    let (mut made, no_config, policy) =
+        (std::ptr::null_mut(), std::ptr::null_mut(), sys::ACL_MEM_MALLOC_HUGE_FIRST);
+    let codes = [
+        acl!(aclrtMalloc, &mut made, 64, policy),
+        acl!(aclrtMallocAlign32, &mut made, 64, policy),
+        acl!(aclrtMallocCached, &mut made, 64, policy),
+        acl!(aclrtMallocHost, &mut made, 64),
+        acl!(aclrtMallocHostWithCfg, &mut made, 64, no_config),
+        acl!(aclrtMallocWithCfg, &mut made, 64, policy, no_config),
+        acl!(aclrtMallocPhysical, &mut made, 2 << 20, std::ptr::null(), 0),
+        acl!(aclrtMemAllocManaged, &mut made, 64, 0),
+        acl!(aclrtReserveMemAddress, &mut made, 2 << 20, 0, std::ptr::null_mut(), 0),
+        acl!(aclrtMemPoolCreate, &mut made, std::ptr::null()),
+        acl!(aclrtCreateContext, &mut made, 0),
+        acl!(aclrtCreateStream, &mut made),
+        acl!(aclrtCreateEvent, &mut made),
+        acl!(aclrtCreateNotify, &mut made, 0),
+    ];
+    assert_eq!(codes, [207_001; 14]);
+    assert!(made.is_null());
+    assert!(acl!(aclCreateDataBuffer, std::ptr::null_mut(), 0).is_null());
+    assert!(
+        acl!(aclCreateTensorDesc, sys::ACL_FLOAT, 0, std::ptr::null(), sys::ACL_FORMAT_ND).is_null(),
+        "functions that give a pointer give none"
+    );
+    assert!(acl!(aclmdlCreateDataset).is_null());
+    assert!(acl!(aclmdlCreateDesc).is_null());
+}
+
+#[test]
+fn several_faults_of_one_function() {
+    let _session = with(&[
+        Fault::nth("aclrtRecordEvent", 2, FaultKind::Error(507_899)),
+        Fault::from_nth("aclrtRecordEvent", 4, FaultKind::ErrorAfter(507_015)),
+        Fault::nth("aclrtRecordEvent", 5, FaultKind::Error(1)),
+    ]);
+    let (event, stream) = (event(), stream());
+    let codes = [(); 5].map(|()| acl!(aclrtRecordEvent, event, stream));
+    assert_eq!(codes, [0, 507_899, 0, 507_015, 507_015], "the first that fits a call");
+    ok!(aclrtDestroyEvent, event);
+    ok!(aclrtDestroyStream, stream);
+}
+
+#[test]
+fn what_a_chip_lacks_fails_without_a_fault() {
+    let session =
+        session(Config::new().fault(Fault::every("aclmdlRICaptureBegin", FaultKind::Error(507_899))));
+    ok!(aclrtSetDevice, 0);
+    let stream = stream();
+    let mode = sys::ACL_MODEL_RI_CAPTURE_MODE_RELAXED;
+    assert_eq!(acl!(aclmdlRICaptureBegin, stream, mode), 207_000);
+    ok!(aclrtDestroyStream, stream);
+    drop(session);
+}
+
+#[test]
+fn a_fault_in_no_function() {
+    let _session = full();
+    for (name, nearest) in [("aclrtMaloc", "aclrtMalloc"), ("aclRtCreateEvent", "aclrtCreateEvent")] {
+        let config = Config::new().fault(Fault::every(name, FaultKind::NoMemory));
+        let error = configure(config).unwrap_err().to_string();
+        let text = format!("a fault is to be in {name}, which is no function: did you mean {nearest}?");
+        assert_eq!(error, text);
+    }
+}
+
+/// Loses the device in the middle of something, from another thread than the one that it happens to.
+fn lose() {
+    ok!(aclrtSetDevice, 0);
+    let mut status = sys::ACL_STREAM_STATUS_RESERVED;
+    acl!(aclrtStreamQuery, std::ptr::null_mut(), &mut status);
+}
+
+#[test]
+fn a_device_is_lost_in_the_middle_of_callbacks() {
+    unsafe extern "C" fn linger(_: *mut c_void) {
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    let _session = with(&[Fault::nth("aclrtStreamQuery", 1, FaultKind::LoseDevice)]);
+    let (reporter, stream) = (Reporter::start(), stream());
+    ok!(aclrtSubscribeReport, reporter.id, stream);
+    for _ in 0..50 {
+        ok!(aclrtLaunchCallback, Some(linger), std::ptr::null_mut(), sys::ACL_CALLBACK_BLOCK, stream);
+    }
+    let losing = std::thread::spawn(lose);
+    assert_eq!(acl!(aclrtSynchronizeStream, stream), 507_010);
+    losing.join().unwrap();
+    assert_eq!(launch(stream), 507_010);
+    ok!(aclrtResetDeviceForce, 0);
+    drop(reporter);
+    ok!(aclrtSetDevice, 0);
+}
+
+#[test]
+fn a_device_is_lost_in_the_middle_of_copies_and_a_capture() {
+    let _session = with(&[Fault::nth("aclrtStreamQuery", 1, FaultKind::LoseDevice)]);
+    let (stream, capturing) = (stream(), stream());
+    const SIZE: usize = 8 << 20;
+    let (memory, host) = (device_memory(SIZE), pinned(SIZE));
+    ok!(aclmdlRICaptureBegin, capturing, sys::ACL_MODEL_RI_CAPTURE_MODE_RELAXED);
+    ok!(aclrtMemsetAsync, memory, 64, 1, 64, capturing);
+    let losing = std::thread::spawn(lose);
+    let mut codes = Vec::new();
+    while !codes.contains(&507_010) {
+        codes.push(acl!(aclrtMemcpyAsync, memory, SIZE, host, SIZE, sys::ACL_MEMCPY_HOST_TO_DEVICE, stream));
+        codes.push(acl!(aclrtMemcpy, host, SIZE, memory, SIZE, sys::ACL_MEMCPY_DEVICE_TO_HOST));
+    }
+    losing.join().unwrap();
+    codes.retain(|code| *code != 0 && *code != 507_010);
+    assert_eq!(codes, []);
+    let mut instance = std::ptr::null_mut();
+    // No work of the device's: the capture ends, and cannot be executed.
+    ok!(aclmdlRICaptureEnd, capturing, &mut instance);
+    assert_eq!(acl!(aclmdlRIExecuteAsync, instance, stream), 507_010);
+    ok!(aclrtResetDeviceForce, 0);
+    ok!(aclrtFreeHost, host);
+    ok!(aclrtSetDevice, 0);
+}

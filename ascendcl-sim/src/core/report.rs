@@ -16,7 +16,7 @@ use ascendcl_sys::{self as sys, aclError};
 
 use super::stream::{Signal, Stream, Subscription};
 use super::task::Task;
-use super::{Context, Device, clock, executor, host_thread};
+use super::{Context, Device, clock, executor, host_thread, seeded};
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::check::{self, Knowledge};
 use crate::error::{fail, quiet};
@@ -47,6 +47,8 @@ struct State {
     reports: VecDeque<Report>,
     next: u64,
     members: Vec<(usize, Registration)>,
+    /// Threads that wait for reports.
+    waiting: usize,
     closed: bool,
 }
 
@@ -70,6 +72,8 @@ struct Report {
     answer: Option<(Arc<Stream>, u64)>,
     /// What its stream had done, which the host knows when the function runs.
     knowledge: Knowledge,
+    /// In a run with a seed: a thread is there to run it at once.
+    _out: Option<Arc<seeded::Out>>,
 }
 
 /// A callback in a stream's queue.
@@ -106,7 +110,8 @@ impl Launch {
 
 impl Group {
     pub(super) fn new(thread: u64, device: i32) -> Arc<Self> {
-        let state = State { reports: VecDeque::new(), next: 0, members: Vec::new(), closed: false };
+        let state =
+            State { reports: VecDeque::new(), next: 0, members: Vec::new(), waiting: 0, closed: false };
         Arc::new(Self { thread, device, state: Mutex::new(state), posted: Condvar::new() })
     }
 
@@ -115,7 +120,9 @@ impl Group {
         if !state.closed {
             let number = state.next;
             state.next += 1;
-            state.reports.push_back(Report { number, call, answer, knowledge });
+            let served = self.thread == 0 || state.waiting > 0;
+            let _out = (served && seeded::is_on()).then(seeded::Out::new);
+            state.reports.push_back(Report { number, call, answer, knowledge, _out });
             drop(state);
             self.posted.notify_all();
         }
@@ -135,8 +142,10 @@ impl Group {
 
     /// Waits until a report is there and gives the number of reports; `None` when the deadline has passed.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
-        let (state, expired) =
-            self.posted.wait_while(self.state.lock(), deadline, |state| state.reports.is_empty());
+        let mut state = self.state.lock();
+        state.waiting += 1;
+        let (mut state, expired) = self.posted.wait_while(state, deadline, |state| state.reports.is_empty());
+        state.waiting -= 1;
         (!expired).then_some(state.reports.len())
     }
 
@@ -171,9 +180,9 @@ impl Group {
         };
         drop(state);
         drop(done);
-        if let Some((stream, ticket)) = report.answer {
+        if let Some((stream, ticket)) = &report.answer {
             stream.reach(clock::now());
-            stream.signal(ticket, Signal::Woken);
+            stream.signal(*ticket, Signal::Woken);
         }
         true
     }
@@ -187,6 +196,11 @@ impl Group {
         drop(gone);
         empty
     }
+}
+
+/// Whether the calling thread is inside of a callback.
+pub(super) fn is_inside() -> bool {
+    DEPTH.get() > 0
 }
 
 /// Whether `stream` waits for a callback that the calling thread is inside of.

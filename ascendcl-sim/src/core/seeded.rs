@@ -6,7 +6,7 @@
 //! program has not called for a while, so that nobody waits for ever who waits by other means.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Once, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ static SCHEDULE: Mutex<Schedule> = Mutex::new(Schedule {
     next_timer: 0,
 });
 static CHANGED: Condvar = Condvar::new();
+/// Callbacks that threads have been woken up for and that have not returned.
+static OUT: AtomicUsize = AtomicUsize::new(0);
 
 struct Schedule {
     random: u64,
@@ -151,6 +153,32 @@ impl Schedule {
     }
 }
 
+/// A callback that another thread runs at once. Until it has returned nothing else happens, unless it takes long: what a stream does behind
+/// it must not depend on when that thread gets a processor.
+pub(super) struct Out(());
+
+impl Out {
+    pub(super) fn new() -> Arc<Self> {
+        OUT.fetch_add(1, Ordering::SeqCst);
+        Arc::new(Self(()))
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        OUT.fetch_sub(1, Ordering::SeqCst);
+        SCHEDULE.lock().changed();
+    }
+}
+
+fn await_callbacks() {
+    if OUT.load(Ordering::SeqCst) > 0 && !super::report::is_inside() {
+        let until = Instant::now() + ABSENCE;
+        let out = |_: &mut Schedule| OUT.load(Ordering::SeqCst) > 0;
+        drop(CHANGED.wait_while(SCHEDULE.lock(), Some(until), out));
+    }
+}
+
 /// Gives one stream a turn.
 fn step() -> Step {
     let (stream, tasks) = {
@@ -168,6 +196,8 @@ fn step() -> Step {
     let mut schedule = SCHEDULE.lock();
     schedule.running = false;
     schedule.changed();
+    drop(schedule);
+    await_callbacks();
     Step::Ran
 }
 

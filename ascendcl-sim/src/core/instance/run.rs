@@ -497,6 +497,7 @@ impl Instance {
 /// `aclmdlRIExecuteAsync` after the checks of its arguments.
 pub(crate) fn execute(instance: &Arc<Instance>, stream: &Arc<Stream>) -> Result<(), aclError> {
     instance.check_ready()?;
+    stream.device().check_present()?;
     let run = Run::new(instance, None)?;
     let (start, report) = (Mutex::new(Some(Arc::clone(&run))), Arc::clone(&run));
     let executing = Arc::downgrade(stream);
