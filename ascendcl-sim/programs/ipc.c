@@ -1,27 +1,7 @@
 /* Two processes: events and notifies of one are used by the other. */
-#include <sys/wait.h>
-
-#include "check.h"
+#include "pair.h"
 
 #if ACL_GENERATION >= 117
-
-/* Both ends of two pipes: what the parent tells the child, and the other way round. */
-static int down[2], up[2];
-
-static void tell(int fd, const void *bytes, size_t size)
-{
-    TRUE(write(fd, bytes, size) == (ssize_t)size);
-}
-
-static void hear(int fd, void *bytes, size_t size)
-{
-    for (size_t got = 0; got < size;) {
-        const ssize_t part = read(fd, (char *)bytes + got, size - got);
-        if (part <= 0)
-            exit(1);
-        got += (size_t)part;
-    }
-}
 
 typedef struct {
     int notify, event;
@@ -33,7 +13,7 @@ static int child(void)
 {
     Shared shared;
     begin(0);
-    hear(down[0], &shared, sizeof shared);
+    hear(&shared, sizeof shared);
     aclrtStream stream = NULL;
     OK(aclrtCreateStream(&stream));
     aclrtNotify notify = NULL;
@@ -58,17 +38,13 @@ static int child(void)
         OK(aclrtDestroyNotify(notify));
     OK(aclrtDestroyStream(stream));
     end(0);
-    const char done = 'd';
-    tell(up[1], &done, 1);
+    tell_done();
     return finish();
 }
 
 int main(void)
 {
-    TRUE(pipe(down) == 0 && pipe(up) == 0);
-    const pid_t pid = fork();
-    if (pid == 0)
-        return child();
+    const pid_t pid = pair_start(child);
 
     begin(0);
     Shared shared;
@@ -89,14 +65,11 @@ int main(void)
         OK(aclrtRecordEvent(event, stream));
         shared.event = 1;
     }
-    tell(down[1], &shared, sizeof shared);
+    tell(&shared, sizeof shared);
     OK(aclrtWaitAndResetNotify(notify, stream, 0));
     OK(aclrtSynchronizeStream(stream));
-    char done = 0;
-    hear(up[0], &done, 1);
-    int status = -1;
-    TRUE(waitpid(pid, &status, 0) == pid);
-    EXPECT(status, 0);
+    hear_done();
+    pair_end(pid);
     if (code == 0)
         OK(aclrtDestroyEvent(event));
     OK(aclrtDestroyNotify(notify));

@@ -28,6 +28,19 @@ int main(void)
     OK(aclrtMemcpy(&value, sizeof value, memory, sizeof value, ACL_MEMCPY_DEVICE_TO_HOST));
     EXPECT(value, 7);
     OK(aclrtSynchronizeStream(one));
+    /* Equal; a bit of those; not all of those. */
+    OK(aclrtValueWrite(memory, 6, 0, one));
+    OK(aclrtSynchronizeStream(one));
+    OK(aclrtValueWait(memory, 6, ACL_STREAM_WAIT_VALUE_EQ, two));
+    OK(aclrtValueWait(memory, 3, ACL_STREAM_WAIT_VALUE_AND, two));
+    OK(aclrtValueWait(memory, 1, ACL_STREAM_WAIT_VALUE_NOR, two));
+    OK(aclrtSynchronizeStream(two));
+    OK(aclrtValueWait(memory, 1, ACL_STREAM_WAIT_VALUE_AND, two));
+    OK(aclrtStreamQuery(two, &status));
+    EXPECT(status, ACL_STREAM_STATUS_NOT_READY);
+    OK(aclrtMemset(memory, 64, 1, 1));
+    OK(aclrtSynchronizeStream(two));
+    EXPECT(aclrtValueWait(memory, 1, 9, two), 107000);
     OK(aclrtFree(memory));
     OK(aclrtDestroyStream(one));
     OK(aclrtDestroyStream(two));

@@ -72,6 +72,7 @@ pub(crate) fn take() -> Vec<Report> {
 }
 
 /// How many reports there were since they were last taken.
+#[cfg(feature = "export")]
 pub(crate) fn count() -> usize {
     COUNT.load(Ordering::SeqCst)
 }

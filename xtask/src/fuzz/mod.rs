@@ -6,6 +6,7 @@ mod session;
 mod signature;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use ascendcl_sim::Profile;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::Error;
+use crate::workspace;
 
 /// What to do.
 pub struct Options {
@@ -50,6 +52,9 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     };
     let this =
         std::env::current_exe().map_err(|error| Error::new(format!("cannot find this program: {error}")))?;
+    // Sessions write profiles and traces into the folder that they run in.
+    let folder = workspace::cache().join("fuzz");
+    fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
     let sessions = options.calls.div_ceil(SESSION);
     let bar = ProgressBar::new(sessions * SESSION);
     if let Ok(style) = ProgressStyle::with_template(
@@ -65,6 +70,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
         let profile = profiles[number as usize % profiles.len()];
         let output = Command::new(&this)
             .args(["fuzz-abi", "--session", "--profile", profile, "--seed", &seed.to_string()])
+            .current_dir(&folder)
             .stdin(Stdio::null())
             .output()
             .map_err(|error| Error::new(format!("cannot start a session: {error}")))?;

@@ -187,7 +187,7 @@ impl Home {
             return Ok(());
         }
         match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("replace", &path, e)),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("replace", &path, e)),
             _ => symlink(target, &path).map_err(|e| Error::io("create the link", &path, e)),
         }
     }

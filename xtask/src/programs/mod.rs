@@ -2,6 +2,7 @@
 //! run on every kind of chip.
 
 mod compile;
+mod models;
 mod run;
 
 use std::{
@@ -46,6 +47,9 @@ pub fn run(request: &Request) -> Result<bool, Error> {
     let programs = programs(request)?;
     let profiles = profiles(request)?;
 
+    let models = cache.join("programs/models");
+    models::write(&models)?;
+    let surroundings = run::Surroundings { home: &home, models: &models };
     let compiled = compile::all(&programs, &headers, &home.join("lib64"), &cache.join("programs"))?;
     let mut jobs = Vec::new();
     for program in &programs {
@@ -55,7 +59,7 @@ pub fn run(request: &Request) -> Result<bool, Error> {
     }
     let outcomes =
         in_parallel(&jobs, |job| match &compiled[&(job.program.to_owned(), job.headers.0.clone())] {
-            Ok(binary) => run::one(binary, &home, job.profile),
+            Ok(binary) => run::one(binary, &surroundings, job.profile),
             Err(text) => run::Outcome::Failed(format!("it does not build:\n{text}")),
         });
 

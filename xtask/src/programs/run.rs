@@ -25,14 +25,23 @@ pub enum Outcome {
     Failed(String),
 }
 
-pub fn one(binary: &Path, home: &Path, profile: &str) -> Outcome {
-    match try_one(binary, home, profile) {
+/// What every program finds.
+pub struct Surroundings<'a> {
+    /// The installation.
+    pub home: &'a Path,
+    /// The folder with models.
+    pub models: &'a Path,
+}
+
+pub fn one(binary: &Path, surroundings: &Surroundings<'_>, profile: &str) -> Outcome {
+    match try_one(binary, surroundings, profile) {
         Ok(outcome) => outcome,
         Err(error) => Outcome::Failed(format!("cannot run {}: {error}", binary.display())),
     }
 }
 
-fn try_one(binary: &Path, home: &Path, profile: &str) -> std::io::Result<Outcome> {
+fn try_one(binary: &Path, surroundings: &Surroundings<'_>, profile: &str) -> std::io::Result<Outcome> {
+    let home = surroundings.home;
     // A file and no pipe: children of a program may outlive it, and nobody reads while it is waited for.
     let path = binary.with_extension(format!("{profile}.log"));
     let mut log = File::options().create(true).truncate(true).read(true).write(true).open(&path)?;
@@ -41,6 +50,7 @@ fn try_one(binary: &Path, home: &Path, profile: &str) -> std::io::Result<Outcome
         .env("LD_LIBRARY_PATH", home.join("lib64"))
         .env("ASCEND_HOME_PATH", home)
         .env("ASCENDCL_SIM_PROFILE", profile)
+        .env("PROGRAMS_MODELS", surroundings.models)
         .env_remove("ASCEND_RT_VISIBLE_DEVICES")
         .env_remove("ASCENDCL_SIM_DEVICES")
         .stdin(Stdio::null())
