@@ -59,6 +59,20 @@ pub(crate) fn fail(code: aclError, message: impl Display) -> aclError {
     code
 }
 
+/// [`fail`] for runtime codes that the runtime does not remember: those of checks in the layer above it, and those that it takes for
+/// an answer rather than for a failure.
+pub(crate) fn fail_unremembered(code: aclError, message: impl Display) -> aclError {
+    unremembered(|| fail(code, message))
+}
+
+/// Does `work`, whose failure the runtime does not remember.
+pub(crate) fn unremembered<R>(work: impl FnOnce() -> R) -> R {
+    let last = LAST.get();
+    let result = work();
+    LAST.set(last);
+    result
+}
+
 /// Remembers `code` without a text: for answers that are no mistake, such as an idle report thread's 507012.
 pub(crate) fn quiet(code: aclError) -> aclError {
     remember(code);

@@ -4,6 +4,7 @@ use ascendcl_sys::{AclApi, aclError, aclrtContext, aclrtStream};
 
 use super::{call, fill, invalid, not_null};
 use crate::core::{context, current_context, process};
+use crate::error::unremembered;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateContext(context: *mut aclrtContext, deviceId: i32) -> aclError {
@@ -36,7 +37,7 @@ unsafe extern "C" fn aclrtSetCurrentContext(context: aclrtContext) -> aclError {
 unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> aclError {
     call!("aclrtGetCurrentContext", || {
         not_null(context, "context")?;
-        let handle = current_context()?.handle();
+        let handle = unremembered(current_context)?.handle();
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { context.write(handle) };
         Ok(())

@@ -9,6 +9,7 @@ use ascendcl_sys::{
 };
 
 use super::{call, fill, not_null};
+use crate::check::supported;
 use crate::core::count_notify::{COUNT_NOTIFIES, Condition, CountNotify};
 use crate::core::task::{Task, Work};
 use crate::core::{Stream, current_context, find_stream, resolve_found};
@@ -24,6 +25,7 @@ unsafe extern "C" fn aclrtCntNotifyCreate(cntNotify: *mut aclrtCntNotify, flag: 
         if cntNotify.is_null() {
             return Err(wrong("cntNotify must not be NULL"));
         }
+        supported()?;
         let handle = CountNotify::create(context.device())?;
         context.check_alive().inspect_err(|_| drop(COUNT_NOTIFIES.remove(handle)))?;
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -64,6 +66,7 @@ fn submit(stream: &Arc<Stream>, operation: &'static str, work: Work) -> Result<(
 unsafe extern "C" fn aclrtCntNotifyDestroy(cntNotify: aclrtCntNotify) -> aclError {
     call!("aclrtCntNotifyDestroy", || {
         required(find(cntNotify)?)?;
+        supported()?;
         current_context()?;
         // Tasks that use the counter keep it.
         drop(COUNT_NOTIFIES.remove(cntNotify));
@@ -92,6 +95,7 @@ unsafe extern "C" fn aclrtCntNotifyRecord(
         if !known.contains(&info.mode) {
             return Err(wrong(format_args!("record mode {} is unknown", info.mode.0)));
         }
+        supported()?;
         let stream = resolve_found(stream)?;
         let work = move || {
             counter.record(info.mode, info.value);
@@ -116,6 +120,7 @@ unsafe extern "C" fn aclrtCntNotifyWaitWithTimeout(
         if info.mode.0 > sys::ACL_RT_CNT_NOTIFY_WAIT_EQUAL_WITH_BITMASK_MODE.0 {
             return Err(wrong(format_args!("wait mode {} is unknown", info.mode.0)));
         }
+        supported()?;
         let stream = resolve_found(stream)?;
         let condition = Condition { mode: info.mode, value: info.value, clear: info.isClear != 0 };
         let timeout = (info.timeout > 0).then(|| Duration::from_secs(info.timeout.into()));
@@ -128,6 +133,7 @@ unsafe extern "C" fn aclrtCntNotifyReset(cntNotify: aclrtCntNotify, stream: aclr
     call!("aclrtCntNotifyReset", || {
         let (counter, stream) = (find(cntNotify)?, find_stream(stream)?);
         let counter = required(counter)?;
+        supported()?;
         let stream = resolve_found(stream)?;
         let work = move || {
             counter.reset();
@@ -144,6 +150,7 @@ unsafe extern "C" fn aclrtCntNotifyGetId(cntNotify: aclrtCntNotify, notifyId: *m
         if notifyId.is_null() {
             return Err(wrong("notifyId must not be NULL"));
         }
+        supported()?;
         current_context()?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { notifyId.write(counter.id()) };

@@ -4,6 +4,7 @@ use ascendcl_sys::{self as sys, AclApi, aclError, aclrtDeviceStatus, aclrtTsId, 
 
 use super::{call, fill, invalid, milliseconds, not_null};
 use crate::core::{current_context, device, process};
+use crate::error::unremembered;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetDevice(deviceId: i32) -> aclError {
@@ -17,14 +18,14 @@ unsafe extern "C" fn aclrtResetDevice(deviceId: i32) -> aclError {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtResetDeviceForce(deviceId: i32) -> aclError {
-    call!("aclrtResetDeviceForce", || device::reset(deviceId, true))
+    call!("aclrtResetDeviceForce", || unremembered(|| device::reset(deviceId, true)))
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetDevice(deviceId: *mut i32) -> aclError {
     call!("aclrtGetDevice", || {
         not_null(deviceId, "deviceId")?;
-        let id = current_context()?.device().id();
+        let id = unremembered(current_context)?.device().id();
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { deviceId.write(id) };
         Ok(())

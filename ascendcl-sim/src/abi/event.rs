@@ -13,7 +13,7 @@ use super::{call, fill, milliseconds, not_null};
 use crate::core::event::{EVENTS, Event, Mode};
 use crate::core::task::Task;
 use crate::core::{Stream, current_context, find_stream, instance, process, resolve_found};
-use crate::error::fail;
+use crate::error::{fail, fail_unremembered};
 
 /// Flags that go together. The runtime accepts one more than its headers name.
 const COMMON_FLAGS: u32 =
@@ -117,7 +117,7 @@ fn unknown(event: aclrtEvent) -> aclError {
 }
 
 fn unsupported(what: &str) -> aclError {
-    fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, what)
+    fail_unremembered(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, what)
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -204,7 +204,8 @@ unsafe extern "C" fn aclrtStreamWaitEventWithTimeout(
 ) -> aclError {
     call!("aclrtStreamWaitEventWithTimeout", || {
         let seconds = u32::try_from(timeout).map_err(|_| {
-            fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("a timeout of {timeout} seconds is negative"))
+            let code = sys::ACL_ERROR_RT_PARAM_INVALID;
+            fail_unremembered(code, format_args!("a timeout of {timeout} seconds is negative"))
         })?;
         wait(stream, event, Some(seconds), false)
     })
@@ -252,7 +253,8 @@ pub(super) fn wait(
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSetOpWaitTimeout(timeout: u32) -> aclError {
     call!("aclrtSetOpWaitTimeout", || {
-        current_context()?.device().wait_seconds().store(timeout, Ordering::Relaxed);
+        // For the process, whatever its devices and contexts.
+        process::machine().settings().wait_seconds.store(timeout, Ordering::Relaxed);
         Ok(())
     })
 }

@@ -8,7 +8,7 @@ use ascendcl_sys::{self as sys, AclApi, aclError, aclrtGroupAttr, aclrtGroupInfo
 
 use super::{call, call_or, fill, invalid, not_null};
 use crate::check::leak::{LiveKind, register};
-use crate::core::current_context;
+use crate::core::{current_context, process};
 use crate::error::fail;
 use crate::handle::{Kind, Table};
 use crate::lock::Mutex;
@@ -24,6 +24,12 @@ static INFOS: Table<Mutex<Vec<Group>>> = Table::new(Kind::GroupInfo);
 
 /// The groups of the current context.
 fn groups() -> Result<Vec<Group>, aclError> {
+    let machine = process::machine();
+    let profile = &machine.settings().profile;
+    // Whichever function asks for them.
+    if let Some(code) = profile.lacks("aclrtGetGroupCount") {
+        return Err(fail(code, format_args!("{} has no groups", profile.name())));
+    }
     let context = current_context()?;
     let chip = &context.device().profile().chip;
     let share = |cores: u32| cores / chip.groups.max(1);

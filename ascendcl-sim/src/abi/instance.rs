@@ -14,7 +14,7 @@ use crate::core::instance::{self, Change, Instance};
 use crate::core::report::Function;
 use crate::core::stream::{self, Stream, check_stream_context};
 use crate::core::{Context, current_context, value};
-use crate::error::fail;
+use crate::error::{fail, fail_unremembered};
 use crate::kernel::binary::find_function;
 use crate::kernel::task::{Arguments, KernelParams};
 use crate::memory;
@@ -64,7 +64,10 @@ unsafe extern "C" fn aclmdlRIBuildBegin(modelRI: *mut aclmdlRI, flag: u32) -> ac
     call!("aclmdlRIBuildBegin", || {
         not_null(modelRI, "modelRI")?;
         if flag != 0 {
-            return Err(wrong(format_args!("flag {flag} is not 0")));
+            return Err(fail_unremembered(
+                sys::ACL_ERROR_RT_PARAM_INVALID,
+                format_args!("flag {flag} is not 0"),
+            ));
         }
         let handle = Instance::build(&*current_context()?)?;
         // SAFETY: not NULL, and the caller passes a place to write to.
@@ -78,7 +81,10 @@ unsafe extern "C" fn aclmdlRIBindStream(modelRI: aclmdlRI, stream: aclrtStream, 
     call!("aclmdlRIBindStream", || {
         not_null(modelRI, "modelRI")?;
         if flag != sys::ACL_MODEL_STREAM_FLAG_HEAD && flag != sys::ACL_MODEL_STREAM_FLAG_DEFAULT {
-            return Err(wrong(format_args!("flag {flag:#x} is unknown")));
+            return Err(fail_unremembered(
+                sys::ACL_ERROR_RT_PARAM_INVALID,
+                format_args!("flag {flag:#x} is unknown"),
+            ));
         }
         let instance = instance::find(modelRI)?;
         let Some(found) = find_stream(stream)? else {

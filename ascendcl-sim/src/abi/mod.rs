@@ -79,7 +79,7 @@ use std::time::Duration;
 use ascendcl_sys::{self as sys, AclApi, aclError};
 
 use crate::check::Site;
-use crate::error::{SUCCESS, fail};
+use crate::error::{SUCCESS, fail, fail_unremembered};
 
 /// The functions that the simulator has, without those that are `missing`.
 pub(crate) fn table(missing: &[String]) -> AclApi {
@@ -264,9 +264,13 @@ pub(crate) fn milliseconds(timeout: i32) -> Result<Option<Duration>, aclError> {
     match timeout {
         -1 => Ok(None),
         1.. => Ok(Some(Duration::from_millis(timeout as u64))),
-        _ => Err(fail(
-            sys::ACL_ERROR_RT_PARAM_INVALID,
-            format_args!("timeout {timeout} is neither -1, for ever, nor a positive number of milliseconds"),
-        )),
+        _ => {
+            let text = format_args!(
+                "timeout {timeout} is neither -1, for ever, nor a positive number of milliseconds"
+            );
+            let code = sys::ACL_ERROR_RT_PARAM_INVALID;
+            // 0 gets past the upper layer.
+            Err(if timeout == 0 { fail(code, text) } else { fail_unremembered(code, text) })
+        }
     }
 }

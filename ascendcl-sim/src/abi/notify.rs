@@ -7,6 +7,7 @@ use std::time::Duration;
 use ascendcl_sys::{self as sys, AclApi, aclError, aclrtNotify, aclrtServerPid, aclrtStream};
 
 use super::{call, fill, not_null};
+use crate::check::supported;
 use crate::core::notify::{NOTIFIES, Notify};
 use crate::core::task::Task;
 use crate::core::{current_context, find_stream, resolve_found};
@@ -250,6 +251,7 @@ unsafe extern "C" fn aclrtNotifySetImportPidInterServer(
             if server.num != 1 {
                 return Err(wrong(format_args!("serverPids[{index}].num is {}, not 1", server.num)));
             }
+            supported()?;
             current_context()?;
             // SAFETY: not NULL, and the caller says that it points to one number. All servers are this machine.
             notify.allow(unsafe { server.pid.read() })?;

@@ -14,7 +14,13 @@ use crate::error::fail;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtSubscribeReport(threadId: u64, stream: aclrtStream) -> aclError {
-    call!("aclrtSubscribeReport", || report::subscribe(threadId, &*lookup_any_stream(stream)?))
+    call!("aclrtSubscribeReport", || {
+        let stream = lookup_any_stream(stream)?;
+        if process::machine().settings().profile.features.subscription_events {
+            current_context()?;
+        }
+        report::subscribe(threadId, &stream)
+    })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]

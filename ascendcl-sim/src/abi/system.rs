@@ -10,7 +10,7 @@ use ascendcl_sys::{
 use super::{call, fill, invalid, not_null};
 use crate::core::options::{self, CONTEXT_PARAMETERS, PARAMETERS};
 use crate::core::{current_context, process};
-use crate::error::{fail, quiet};
+use crate::error::fail;
 use crate::profile::{Chip, architecture};
 
 fn parameter(opt: aclSysParamOpt, known: usize) -> Result<usize, aclError> {
@@ -56,7 +56,7 @@ unsafe extern "C" fn aclrtCtxGetSysParamOpt(opt: aclSysParamOpt, value: *mut i64
         let index = parameter(opt, CONTEXT_PARAMETERS)?;
         let found = current_context()?.parameter(index);
         // Not set is no mistake worth a text.
-        let found = found.ok_or_else(|| quiet(sys::ACL_ERROR_RT_SYSPARAMOPT_NOT_SET))?;
+        let found = found.ok_or(sys::ACL_ERROR_RT_SYSPARAMOPT_NOT_SET)?;
         // SAFETY: not NULL, and the caller passes a place to write to.
         unsafe { value.write(found) };
         Ok(())

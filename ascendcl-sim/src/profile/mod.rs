@@ -81,6 +81,8 @@ pub(crate) struct Features {
     pub(crate) no_block_callbacks: bool,
     /// `aclrtLaunchHostFunc`
     pub(crate) host_functions: bool,
+    /// Each subscription for callbacks takes an event of the current context, even if the stream belongs to another one.
+    pub(crate) subscription_events: bool,
     /// `aclrtMemcpy2dAsync` inside the device.
     pub(crate) device_copy_2d: bool,
     /// Memory for copies between devices: the policies with `P2P`.
@@ -147,6 +149,7 @@ impl Profile {
             features: Features {
                 no_block_callbacks: false,
                 host_functions: false,
+                subscription_events: false,
                 device_copy_2d: false,
                 peer_memory: false,
                 giant_pages: false,
@@ -185,6 +188,7 @@ impl Profile {
             features: Features {
                 no_block_callbacks: true,
                 host_functions: true,
+                subscription_events: false,
                 device_copy_2d: false,
                 peer_memory: true,
                 giant_pages: false,
@@ -222,6 +226,7 @@ impl Profile {
             features: Features {
                 no_block_callbacks: true,
                 host_functions: true,
+                subscription_events: true,
                 device_copy_2d: true,
                 peer_memory: true,
                 giant_pages: true,
@@ -259,6 +264,7 @@ impl Profile {
             features: Features {
                 no_block_callbacks: true,
                 host_functions: true,
+                subscription_events: true,
                 device_copy_2d: true,
                 peer_memory: true,
                 giant_pages: true,
