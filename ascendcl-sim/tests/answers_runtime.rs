@@ -3,7 +3,7 @@
 
 mod common;
 
-use core::ffi::{CStr, c_char, c_void};
+use core::ffi::{c_char, c_void};
 use std::ptr::{null, null_mut};
 
 use common::*;
