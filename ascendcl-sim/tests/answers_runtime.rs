@@ -641,3 +641,186 @@ fn handles() {
         0 = aclrtResetDeviceForce(1);
     }
 }
+
+/// Values of a machine where all is well, and the rows of events and contexts that were measured.
+#[test]
+fn when_all_is_well() {
+    let _session = card_910b();
+    let mut rows = Rows::default();
+    let (mut number, mut id, mut wide, mut handle) = (7_u32, 7_i32, 7_i64, null_mut());
+    let (mut least, mut greatest) = (9_i32, 9_i32);
+    let mut mode = sys::ACL_RT_OVERFLOW_MODE_UNDEF;
+    let failure = sys::ACL_STREAM_ATTR_FAILURE_MODE;
+    let mut attribute = sys::aclrtStreamAttrValue { failureMode: 7 };
+    rows! { rows:
+        0 = aclrtGetDeviceCount(&mut number);
+        0 = aclrtDeviceGetStreamPriorityRange(&mut least, &mut greatest);
+        0 = aclrtGetDeviceSatMode(&mut mode);
+        0 = aclrtGetPrimaryCtxState(0, null_mut(), &mut id);
+        107001 = aclrtSetDevice(-1);
+        0 = aclrtSetDevice(0);
+        0 = aclrtSetDevice(0);
+    }
+    values! { rows: 2, number; 7, least; 0, greatest; 0, mode.0; 0, id; }
+    rows! { rows:
+        0 = aclrtGetPrimaryCtxState(0, null_mut(), &mut id);
+        0 = aclrtGetCurrentContext(&mut handle);
+        107002 = aclrtDestroyContext(handle);
+        0 = aclrtCtxSetSysParamOpt(sys::ACL_OPT_DETERMINISTIC, 1);
+        0 = aclrtCtxGetSysParamOpt(sys::ACL_OPT_DETERMINISTIC, &mut wide);
+        0 = aclrtSetDeviceSatMode(sys::ACL_RT_OVERFLOW_MODE_INFNAN);
+        107000 = aclrtSetDeviceSatMode(sys::ACL_RT_OVERFLOW_MODE_UNDEF);
+        0 = aclrtGetDeviceSatMode(&mut mode);
+        0 = aclrtSetDeviceSatMode(sys::ACL_RT_OVERFLOW_MODE_SATURATION);
+    }
+    values! { rows: 1, id; 1, wide; 1, mode.0; }
+    rows! { rows:
+        0 = aclrtGetSysParamOpt(sys::ACL_OPT_DETERMINISTIC, &mut wide);
+    }
+    values! { rows: 1, wide; }
+    // Streams.
+    let mut stream = null_mut();
+    for (priority, flags, expected, kept) in [
+        (0, 0, 0, 0),
+        (9, sys::ACL_STREAM_FAST_LAUNCH | sys::ACL_STREAM_FAST_SYNC, 7, 3),
+        (u32::MAX, sys::ACL_STREAM_PERSISTENT, 0, sys::ACL_STREAM_PERSISTENT),
+        (3, sys::ACL_STREAM_HUGE, 3, sys::ACL_STREAM_HUGE),
+        (1, 0x8000_0000, 1, 0),
+        (1, sys::ACL_STREAM_DEVICE_USE_ONLY, 1, sys::ACL_STREAM_DEVICE_USE_ONLY),
+    ] {
+        let mut found = 99;
+        rows! { rows:
+            0 = aclrtCreateStreamWithConfig(&mut stream, priority, flags);
+            0 = aclrtStreamGetPriority(stream, &mut number);
+            0 = aclrtStreamGetFlags(stream, &mut found);
+            0 = aclrtDestroyStream(stream);
+        }
+        values! { rows: expected, number; kept, found; }
+    }
+    rows! { rows:
+        107000 = aclrtCreateStreamWithConfig(&mut handle, 0, sys::ACL_STREAM_DEVICE_USE_ONLY | sys::ACL_STREAM_HUGE);
+        0 = aclrtCreateStream(&mut stream);
+        0 = aclrtGetStreamAttribute(stream, failure, &mut attribute);
+    }
+    // SAFETY: all members are plain numbers.
+    values! { rows: 0, unsafe { attribute.failureMode } as i64; }
+    attribute.failureMode = 1;
+    rows! { rows:
+        0 = aclrtSetStreamAttribute(stream, failure, &mut attribute);
+        0 = aclrtSetStreamFailureMode(stream, 1);
+        207000 = aclrtSetStreamFailureMode(stream, 0);
+        0 = aclrtSetStreamFailureMode(stream, 3);
+        0 = aclrtGetStreamOverflowSwitch(stream, &mut number);
+    }
+    values! { rows: 0, number; }
+    rows! { rows:
+        0 = aclrtSetStreamOverflowSwitch(stream, 1);
+        0 = aclrtGetStreamOverflowSwitch(stream, &mut number);
+        0 = aclrtSetStreamOverflowSwitch(null_mut(), 1);
+        107000 = aclrtSetStreamAttribute(null_mut(), sys::ACL_STREAM_ATTR_PRIORITY, &mut attribute);
+        0 = aclrtGetStreamAttribute(stream, sys::ACL_STREAM_ATTR_PRIORITY, &mut attribute);
+        0 = aclrtSynchronizeStream(null_mut());
+        0 = aclrtSynchronizeStreamWithTimeout(null_mut(), -1);
+        107000 = aclrtSynchronizeStreamWithTimeout(stream, 0);
+        0 = aclrtSynchronizeDevice();
+        0 = aclrtSynchronizeDeviceWithTimeout(1000);
+        0 = aclrtStreamAbort(stream);
+        0 = aclrtStreamAbort(null_mut());
+        0 = aclrtStreamStop(stream);
+        107005 = aclrtActiveStream(stream, stream);
+        0 = aclrtDestroyStream(stream);
+    }
+    values! { rows: 1, number; }
+    // Events that were never recorded.
+    let (plain, old, timed, new) = (
+        event(),
+        flagged(sys::ACL_EVENT_SYNC),
+        flagged(sys::ACL_EVENT_TIME_LINE),
+        extended(sys::ACL_EVENT_SYNC),
+    );
+    let mut status = sys::aclrtEventStatus(9);
+    let mut recorded = sys::aclrtEventRecordedStatus(9);
+    let mut waited = sys::aclrtEventWaitStatus(9);
+    rows! { rows:
+        0 = aclrtQueryEvent(old, &mut status);
+        0 = aclrtQueryEventStatus(old, &mut recorded);
+        0 = aclrtQueryEventWaitStatus(old, &mut waited);
+    }
+    values! { rows: 0, status.0; 0, recorded.0; 0, waited.0; }
+    rows! { rows:
+        207000 = aclrtQueryEvent(new, &mut status);
+        0 = aclrtQueryEventStatus(new, &mut recorded);
+        207000 = aclrtQueryEventWaitStatus(new, &mut waited);
+        0 = aclrtSynchronizeEvent(old);
+        0 = aclrtSynchronizeEvent(new);
+        507000 = aclrtEventElapsedTime(&mut 0.0, old, old);
+        507000 = aclrtEventElapsedTime(&mut 0.0, new, new);
+        507000 = aclrtEventGetTimestamp(plain, &mut 0);
+        0 = aclrtResetEvent(old, null_mut());
+        207000 = aclrtResetEvent(new, null_mut());
+        107000 = aclrtStreamWaitEvent(null_mut(), plain);
+        0 = aclrtStreamWaitEvent(null_mut(), new);
+        207000 = aclrtStreamWaitEvent(null_mut(), timed);
+        207000 = aclrtResetEvent(timed, null_mut());
+        0 = aclrtRecordEvent(old, null_mut());
+        0 = aclrtSynchronizeEventWithTimeout(old, -1);
+        107006 = aclrtEventElapsedTime(&mut 0.0, old, old);
+        0 = aclrtRecordEvent(timed, null_mut());
+        0 = aclrtSynchronizeEvent(timed);
+        0 = aclrtEventElapsedTime(&mut 0.0, timed, timed);
+        0 = aclrtEventGetTimestamp(timed, &mut 0);
+        0 = aclrtQueryEventStatus(old, &mut recorded);
+        0 = aclrtDestroyEvent(plain);
+        0 = aclrtDestroyEvent(old);
+        0 = aclrtDestroyEvent(timed);
+        0 = aclrtDestroyEvent(new);
+    }
+    values! { rows: 1, recorded.0; }
+    // Callbacks.
+    let thread = this_thread();
+    rows! { rows:
+        0 = aclrtCreateStream(&mut stream);
+        107011 = aclrtUnSubscribeReport(thread, stream);
+        107015 = aclrtLaunchCallback(Some(nothing), null_mut(), sys::ACL_CALLBACK_NO_BLOCK, stream);
+        107015 = aclrtLaunchCallback(Some(nothing), null_mut(), sys::ACL_CALLBACK_NO_BLOCK, null_mut());
+        107012 = aclrtProcessReport(-1);
+        0 = aclrtSubscribeReport(thread, stream);
+        107011 = aclrtSubscribeReport(thread, stream);
+        107011 = aclrtSubscribeReport(1, stream);
+        107011 = aclrtLaunchHostFunc(stream, Some(nothing), null_mut());
+        107012 = aclrtUnSubscribeReport(1, stream);
+        507012 = aclrtProcessReport(10);
+        0 = aclrtLaunchCallback(Some(nothing), null_mut(), sys::ACL_CALLBACK_BLOCK, stream);
+        0 = aclrtProcessReport(1000);
+        0 = aclrtSynchronizeStream(stream);
+        0 = aclrtUnSubscribeReport(thread, stream);
+        0 = aclrtLaunchHostFunc(stream, Some(nothing), null_mut());
+        0 = aclrtSynchronizeStream(stream);
+        107011 = aclrtSubscribeReport(thread, stream);
+        107011 = aclrtUnSubscribeReport(thread, stream);
+        107011 = aclrtLaunchCallback(Some(nothing), null_mut(), sys::ACL_CALLBACK_BLOCK, stream);
+        0 = aclrtDestroyStream(stream);
+    }
+    // Devices and contexts that end.
+    let mut context = null_mut();
+    rows! { rows:
+        0 = aclrtCreateContext(&mut context, 1);
+        0 = aclrtGetDevice(&mut id);
+    }
+    values! { rows: 1, id; }
+    rows! { rows:
+        507007 = aclrtResetDevice(1);
+        0 = aclrtDestroyContext(context);
+        107002 = aclrtGetCurrentContext(&mut handle);
+        107002 = aclrtGetDevice(&mut id);
+        107002 = aclrtDestroyContext(context);
+        107000 = aclrtSetCurrentContext(context);
+        0 = aclrtSetDevice(0);
+        0 = aclrtResetDevice(0);
+        0 = aclrtResetDevice(0);
+        0 = aclrtResetDevice(0);
+        507007 = aclrtResetDevice(0);
+        507007 = aclrtResetDeviceForce(0);
+        107002 = aclrtGetDevice(&mut id);
+    }
+}

@@ -109,11 +109,13 @@ unsafe extern "C" fn aclrtSynchronizeStreamWithTimeout(stream: aclrtStream, time
 }
 
 fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Result<(), aclError> {
-    if find_stream(stream)?.is_some_and(|stream| stream.is_unwatched()) {
-        return Ok(());
+    if let Some(stream) = find_stream(stream)? {
+        stream.check_not_capturing()?;
+        if stream.is_unwatched() {
+            return Ok(());
+        }
     }
     let stream = lookup_stream(stream)?;
-    stream.check_not_capturing()?;
     match stream.synchronize(timeout) {
         SUCCESS => Ok(()),
         code => Err(code),
@@ -124,12 +126,14 @@ fn synchronize(stream: aclrtStream, timeout: Option<std::time::Duration>) -> Res
 unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStreamStatus) -> aclError {
     call!("aclrtStreamQuery", || {
         not_null(status, "status")?;
-        let unwatched = find_stream(stream)?.is_some_and(|stream| stream.is_unwatched());
-        let complete = unwatched || {
-            let stream = lookup_stream(stream)?;
-            stream.check_not_capturing()?;
-            stream.is_complete()
+        let unwatched = match find_stream(stream)? {
+            Some(stream) => {
+                stream.check_not_capturing()?;
+                stream.is_unwatched()
+            }
+            None => false,
         };
+        let complete = unwatched || lookup_stream(stream)?.is_complete();
         let answer =
             if complete { sys::ACL_STREAM_STATUS_COMPLETE } else { sys::ACL_STREAM_STATUS_NOT_READY };
         // SAFETY: not NULL, and the caller passes a place to write to.
