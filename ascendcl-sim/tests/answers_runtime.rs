@@ -824,3 +824,42 @@ fn when_all_is_well() {
         107002 = aclrtGetDevice(&mut id);
     }
 }
+
+/// Where older chips answer otherwise.
+#[test]
+fn on_older_chips() {
+    let _session = session(Config::new().profile(Profile::ascend310()).devices(2));
+    let mut rows = Rows::default();
+    let mut number = 0;
+    rows! { rows:
+        0 = aclrtSetOpWaitTimeout(5);
+        207000 = aclrtSetOpExecuteTimeOutWithMs(5000);
+        107000 = aclrtSetStreamFailureMode(null_mut(), 1);
+        107000 = aclrtCntNotifyDestroy(null_mut());
+        0 = aclrtSetDevice(0);
+        207000 = aclrtSetDeviceSatMode(sys::ACL_RT_OVERFLOW_MODE_INFNAN);
+        207000 = aclrtLaunchHostFunc(null_mut(), Some(nothing), null_mut());
+        207000 = aclrtValueWait(null_mut(), 0, 0, null_mut());
+        207000 = aclrtStreamAbort(null_mut());
+        207000 = aclrtCntNotifyCreate(&mut null_mut(), 0);
+        100000 = aclrtStreamGetFlags(null_mut(), null_mut());
+        0 = aclrtStreamGetFlags(null_mut(), &mut number);
+    }
+    let stream = stream();
+    let carried = Carry(stream);
+    // Its subscriptions need no events, thus no context.
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let carried = carried;
+            let mut rows = Rows::default();
+            rows! { rows:
+                0 = aclrtSubscribeReport(1, carried.0);
+                0 = aclrtUnSubscribeReport(1, carried.0);
+                107002 = aclrtSubscribeReport(1, null_mut());
+            }
+        });
+    });
+    rows! { rows:
+        0 = aclrtDestroyStream(stream);
+    }
+}
