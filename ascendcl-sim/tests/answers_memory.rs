@@ -647,3 +647,32 @@ fn older_chips() {
         LACKING => aclrtMalloc(&mut p, 64, ACL_MEM_MALLOC_HUGE1G_ONLY);
     }
 }
+
+#[test]
+fn allocators_of_the_program() {
+    let _machine = machine();
+    let mut plain = Plain([0; 256]);
+    let h: *mut core::ffi::c_void = plain.0.as_mut_ptr().cast();
+    let desc = acl!(aclrtAllocatorCreateDesc);
+    let mut found = nil();
+    unsafe extern "C" fn free(_: aclrtAllocator, _: aclrtAllocatorBlock) {}
+    answers! {
+        NULL => aclrtAllocatorSetObjToDesc(nil(), h);
+        NULL => aclrtAllocatorSetObjToDesc(desc, nil());
+        NULL => aclrtAllocatorSetAllocFuncToDesc(desc, None);
+        NULL => aclrtAllocatorSetFreeFuncToDesc(nil(), Some(free));
+        NULL => aclrtAllocatorRegister(nil(), desc);
+        NULL => aclrtAllocatorRegister(h, nil());
+        NULL => aclrtAllocatorRegister(h, desc);
+        0 => aclrtAllocatorSetObjToDesc(desc, h);
+        0 => aclrtAllocatorSetFreeFuncToDesc(desc, Some(free));
+        NULL => aclrtAllocatorRegister(h, desc);
+        NULL => aclrtAllocatorGetByStream(nil(), &mut found, nil(), nil(), nil(), nil(), nil());
+        NULL => aclrtAllocatorGetByStream(h, nil(), nil(), nil(), nil(), nil(), nil());
+        NULL => aclrtAllocatorGetByStream(h, &mut found, nil(), nil(), nil(), nil(), nil());
+        NULL => aclrtAllocatorUnregister(nil());
+        0 => aclrtAllocatorUnregister(h);
+        NULL => aclrtAllocatorDestroyDesc(nil());
+        0 => aclrtAllocatorDestroyDesc(desc);
+    }
+}

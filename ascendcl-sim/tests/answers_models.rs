@@ -219,6 +219,7 @@ fn execution_and_descriptions() {
     let (mut index, mut kind) = (0, aclmdlInputAippType(0));
     let tensor = acl!(aclCreateTensorDesc, ACL_FLOAT, 0, nil(), ACL_FORMAT_ND);
     answers! {
+        ACL_ERROR_GE_FAILURE => aclRecoverAllHcclTasks(0);
         NULL => aclmdlExecute(99, nil(), data);
         NULL => aclmdlExecute(99, data, nil());
         ID => aclmdlExecute(99, data, data);
@@ -573,4 +574,92 @@ fn profiler_and_dumps() {
         0 => acldumpRegCallback(Some(chunk), 0);
     }
     assert!(size > 0);
+}
+
+#[test]
+fn queues_and_buffers() {
+    let _machine = machine();
+    let mut plain = Plain([0; 512]);
+    let h: *mut c_void = plain.0.as_mut_ptr().cast();
+    let (attr, list, info) = (
+        acl!(acltdtCreateQueueAttr),
+        acl!(acltdtCreateQueueRouteList),
+        acl!(acltdtCreateQueueRouteQueryInfo),
+    );
+    let route = acl!(acltdtCreateQueueRoute, 1, 2);
+    let (mut qid, mut size, mut number, mut buf, mut data) = (0, 0, 0_u32, nil(), nil());
+    let depth = 4_u32;
+    let depth = (&raw const depth).cast();
+    let out = (&raw mut number).cast();
+    let (mode, wrong_mode) = (ACL_TDT_QUEUE_ROUTE_QUERY_SRC.0, 99_u32);
+    answers! {
+        NULL => acltdtSetQueueAttr(nil(), ACL_TDT_QUEUE_DEPTH_UINT32, 4, depth);
+        NULL => acltdtSetQueueAttr(attr, ACL_TDT_QUEUE_DEPTH_UINT32, 4, nil());
+        NULL => acltdtSetQueueAttr(attr, ACL_TDT_QUEUE_DEPTH_UINT32, 5, depth);
+        NULL => acltdtSetQueueAttr(attr, sys::acltdtQueueAttrType(99), 4, depth);
+        0 => acltdtSetQueueAttr(attr, ACL_TDT_QUEUE_DEPTH_UINT32, 4, depth);
+        NULL => acltdtGetQueueAttr(attr, ACL_TDT_QUEUE_DEPTH_UINT32, 4, nil(), out);
+        NULL => acltdtGetQueueAttr(attr, ACL_TDT_QUEUE_DEPTH_UINT32, 4, &mut size, nil());
+        NULL => acltdtGetQueueAttr(attr, ACL_TDT_QUEUE_DEPTH_UINT32, 3, &mut size, out);
+        0 => acltdtGetQueueAttr(attr, ACL_TDT_QUEUE_DEPTH_UINT32, 4, &mut size, out);
+        NULL => acltdtCreateQueue(attr, nil());
+        107_002 => acltdtCreateQueue(attr, &mut qid);
+        107_002 => acltdtDestroyQueue(1);
+        NULL => acltdtEnqueueData(1, nil(), 8, nil(), 0, 0, 0);
+        NULL => acltdtEnqueueData(1, h, 0, nil(), 0, 0, 0);
+        107_002 => acltdtEnqueueData(1, h, 8, nil(), 0, 0, 0);
+        NULL => acltdtDequeueData(1, nil(), 8, &mut size, nil(), 0, 0);
+        NULL => acltdtDequeueData(1, h, 8, nil(), nil(), 0, 0);
+        NULL => acltdtDequeueData(1, h, 0, &mut size, nil(), 0, 0);
+        107_002 => acltdtDequeueData(1, h, 8, &mut size, nil(), 0, 0);
+        ACL_ERROR_FEATURE_UNSUPPORTED => acltdtEnqueue(1, nil(), 0);
+        ACL_ERROR_FEATURE_UNSUPPORTED => acltdtDequeue(1, nil(), 0);
+        ACL_ERROR_FEATURE_UNSUPPORTED => acltdtGrantQueue(1, 1, 1, 0);
+        ACL_ERROR_FEATURE_UNSUPPORTED => acltdtAttachQueue(1, 0, nil());
+        NULL => acltdtBindQueueRoutes(nil());
+        107_002 => acltdtBindQueueRoutes(list);
+        NULL => acltdtUnbindQueueRoutes(nil());
+        NULL => acltdtQueryQueueRoutes(nil(), list);
+        NULL => acltdtQueryQueueRoutes(info, nil());
+        NULL => acltdtQueryQueueRoutes(info, list);
+        NULL => acltdtSetQueueRouteQueryInfo(nil(), ACL_TDT_QUEUE_ROUTE_QUERY_MODE_ENUM, 4, depth);
+        NULL => acltdtSetQueueRouteQueryInfo(info, ACL_TDT_QUEUE_ROUTE_QUERY_MODE_ENUM, 4, nil());
+        NULL => acltdtSetQueueRouteQueryInfo(info, ACL_TDT_QUEUE_ROUTE_QUERY_MODE_ENUM, 5, depth);
+        0 => acltdtSetQueueRouteQueryInfo(info, ACL_TDT_QUEUE_ROUTE_QUERY_MODE_ENUM, 4, (&raw const wrong_mode).cast());
+        NULL => acltdtQueryQueueRoutes(info, list);
+        0 => acltdtSetQueueRouteQueryInfo(info, ACL_TDT_QUEUE_ROUTE_QUERY_MODE_ENUM, 4, (&raw const mode).cast());
+        NULL => acltdtQueryQueueRoutes(info, list);
+        NULL => acltdtAddQueueRoute(nil(), route);
+        NULL => acltdtAddQueueRoute(list, nil());
+        0 => acltdtAddQueueRoute(list, route);
+        1 => acltdtGetQueueRouteNum(list);
+        0 => acltdtGetQueueRouteNum(nil());
+        NULL => acltdtGetQueueRoute(list, 1, route);
+        NULL => acltdtGetQueueRoute(list, 0, nil());
+        NULL => acltdtGetQueueRouteParam(nil(), ACL_TDT_QUEUE_ROUTE_DST_UINT32, 4, &mut size, out);
+        NULL => acltdtGetQueueRouteParam(route, ACL_TDT_QUEUE_ROUTE_DST_UINT32, 3, &mut size, out);
+        0 => acltdtGetQueueRouteParam(route, ACL_TDT_QUEUE_ROUTE_DST_UINT32, 4, &mut size, out);
+        NULL => acltdtAllocBuf(8, 99, &mut buf);
+        NULL => acltdtAllocBuf(8, 0, nil());
+        ACL_ERROR_FEATURE_UNSUPPORTED => acltdtAllocBuf(8, 0, &mut buf);
+        ACL_ERROR_FEATURE_UNSUPPORTED => acltdtFreeBuf(nil());
+        ACL_ERROR_FEATURE_UNSUPPORTED => acltdtGetBufData(nil(), nil(), nil());
+        NULL => aclrtAllocBuf(nil(), 8);
+        NULL => aclrtAllocBuf(&mut buf, 0);
+        NULL => aclrtFreeBuf(nil());
+        NULL => aclrtGetBufData(nil(), &mut data, &mut size);
+        NULL => aclrtGetBufUserData(nil(), nil(), 97, 0);
+        NULL => aclrtSetBufUserData(nil(), nil(), 90, 7);
+        NULL => aclrtGetBufDataLen(h, nil());
+        NULL => aclrtGetBufChainNum(nil(), &mut qid);
+        NULL => acltdtDestroyQueueAttr(nil());
+        NULL => acltdtDestroyQueueRoute(nil());
+        NULL => acltdtDestroyQueueRouteList(nil());
+        NULL => acltdtDestroyQueueRouteQueryInfo(nil());
+        0 => acltdtDestroyQueueAttr(attr);
+        0 => acltdtDestroyQueueRoute(route);
+        0 => acltdtDestroyQueueRouteList(list);
+        0 => acltdtDestroyQueueRouteQueryInfo(info);
+    }
+    assert_eq!((size, number), (4, 2));
 }

@@ -157,7 +157,8 @@ functions! {
         Ok(())
     }
 
-    // Of tasks between cards, which models here do not have: the real function refuses in a process that only loads models.
+    // Of tasks between cards, which models here do not have: the real function refuses in a process that only loads models, and does so
+    // on chips too that are said not to have it.
     status fn aclRecoverAllHcclTasks(deviceId: i32) {
         let text = match current_context() {
             Ok(context) if context.device().id() == deviceId => "no model of this process was built online",

@@ -158,6 +158,7 @@ const LACKING: &[(&str, u8)] = &[
 /// [`crate::check::supported`] themselves. Sorted.
 #[rustfmt::skip]
 const LOOKING_FIRST: &[&str] = &[
+    "aclRecoverAllHcclTasks",
     "aclrtCmoAsyncWithBarrier",
     "aclrtCmoWaitBarrier",
     "aclrtCntNotifyCreate",
