@@ -594,6 +594,26 @@ fn wrong_arguments_with_a_context() {
         107_043 => aclrtGetSymbolSize(h, &mut size);
         107_044 => aclrtGetFuncBySymbol(h, &mut p);
     }
+    let mut pool = nil();
+    ok!(aclrtMemPoolCreate, &mut pool, &pool_properties());
+    answers! {
+        PARAM => aclrtMemPoolMallocAsync(&mut p, usize::MAX, pool, stream);
+        507_000 => aclrtMemPoolMallocAsync(&mut p, 1 << 60, pool, stream);
+        PARAM => aclrtMemPoolSetAttr(pool, ACL_RT_MEM_POOL_ATTR_RELEASE_THRESHOLD, nil());
+        PARAM => aclrtMemPoolSetAttr(pool, ACL_RT_MEM_POOL_ATTR_USED_MEM_CURRENT, h);
+    }
+    let carried = [Carry(pool), Carry(stream)];
+    std::thread::spawn(move || {
+        let [pool, stream] = { carried }.map(|handle| handle.0);
+        let mut p = nil();
+        answers! {
+            107_003 => aclrtMemPoolMallocAsync(&mut p, 8, pool, stream);
+            107_003 => aclrtMemPoolFreeAsync(stream, stream);
+        }
+    })
+    .join()
+    .unwrap();
+    ok!(aclrtMemPoolDestroy, pool);
     assert!(p.is_null());
     ok!(aclrtSynchronizeStream, stream);
     ok!(aclrtSynchronizeDevice);

@@ -26,6 +26,15 @@ fn find(pool: aclrtMemPool, code: aclError) -> Result<Arc<Pool>, aclError> {
     POOLS.get(pool).ok_or_else(|| fail(code, format_args!("the pool {pool:p} {}", POOLS.describe(pool))))
 }
 
+/// A stream is one of another context, too, on a thread that has none.
+fn of_this_context(named: Named) -> Result<Arc<Stream>, aclError> {
+    let context = current_context().map_err(|_| {
+        let text = "the stream belongs to a context, and this thread has none";
+        fail(sys::ACL_ERROR_RT_STREAM_CONTEXT, text)
+    })?;
+    named.of(&context)
+}
+
 fn attribute(which: aclrtMemPoolAttr) -> Result<Attribute, aclError> {
     Ok(match which {
         sys::ACL_RT_MEM_POOL_REUSE_FOLLOW_EVENT_DEPENDENCIES => Attribute::Reuse(0),
@@ -138,9 +147,10 @@ functions! {
         if size == 0 {
             return Ok(());
         }
-        let stream = Named::new(stream)?;
-        let context = current_context()?;
-        let stream = stream.of(&context)?;
+        let stream = of_this_context(Named::new(stream)?)?;
+        if size > usize::MAX - (HUGE_PAGE - 1) {
+            return Err(wrong(format_args!("size {size} overflows")));
+        }
         let pool = find(memPool, sys::ACL_ERROR_RT_INTERNAL_ERROR)?;
         stream.device().check_reach(Some(pool.device()), "an allocation")?;
         let pointer = pool.allocate(size)?;
@@ -155,8 +165,7 @@ functions! {
         if stream.is_null() {
             return Err(internal(format_args!("memory is not freed on the default stream")));
         }
-        let context = current_context()?;
-        let stream = named.of(&context)?;
+        let stream = of_this_context(named)?;
         let address = ptr.expose_provenance();
         if let Some(pool) = memory::take_lent(ptr) {
             let pool = pool?;
