@@ -393,7 +393,9 @@ impl Session {
     fn integer(&mut self, name: &str, function: &str) -> u64 {
         let name = name.to_ascii_lowercase();
         if name.contains("timeout") {
-            return self.pick(&[0, 1, 3, -2i64 as u64]);
+            // A negative one means for ever to channels and queues, which no reset of a device ends.
+            let last = if function.starts_with("acltdt") { 5 } else { -2i64 as u64 };
+            return self.pick(&[0, 1, 3, last]);
         }
         // Nothing that is also written or read as long as the number says may get one that is longer than a place.
         if function.contains("Malloc") || function.contains("Reserve") {
