@@ -269,11 +269,12 @@ impl Stream {
         Ok(id)
     }
 
-    /// What happens after a task failed. May be set once.
+    /// What happens after a task failed, on any stream of the context. [`FailureMode::Stop`] is not taken back.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidArgument`] the second time.
+    /// [`ErrorKind::NotSupported`] for [`FailureMode::Continue`] after [`FailureMode::Stop`]; older releases take one mode only once, and answer
+    /// [`ErrorKind::InvalidArgument`] then.
     #[doc(alias = "aclrtSetStreamFailureMode")]
     pub fn set_failure_mode(&self, mode: FailureMode) -> Result<()> {
         self.inner.context.bind("aclrtSetStreamFailureMode")?;

@@ -260,12 +260,12 @@ backend_test! {
     fn errors_carry_the_text_of_their_own_call(acl) {
         let device = acl.device(0)?;
         let stream = device.create_context()?.create_stream()?;
-        stream.set_failure_mode(ascendcl::FailureMode::Continue)?;
+        stream.set_failure_mode(ascendcl::FailureMode::Stop)?;
         in_fresh_thread(|| {
             // A fresh thread has no context, which leaves a text in ACL that is not about what comes next.
             let first = acl.device(-7).unwrap_err().to_string();
-            let Err(Error::Acl(second)) = stream.set_failure_mode(ascendcl::FailureMode::Stop) else {
-                panic!("the failure mode is set once");
+            let Err(Error::Acl(second)) = stream.set_failure_mode(ascendcl::FailureMode::Continue) else {
+                panic!("a failure mode is not taken back");
             };
             assert!(first.contains("aclrtSetDevice failed with ACL_ERROR_RT_INVALID_DEVICEID (107001) on device -7"), "{first}");
             assert_eq!((second.op, second.device), ("aclrtSetStreamFailureMode", Some(0)));

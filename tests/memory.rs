@@ -75,7 +75,14 @@ backend_test! {
             MallocPolicy::HugeOnlyPeer,
             MallocPolicy::NormalOnlyPeer,
         ] {
-            let buffer = context.alloc_with::<u16>(3000, policy)?;
+            let buffer = match context.alloc_with::<u16>(3000, policy) {
+                // Ascend 310 has no memory for copies between devices.
+                Err(error) if format!("{policy:?}").ends_with("Peer") => {
+                    assert_eq!(error.code().map(|code| code.kind()), Some(ErrorKind::NotSupported), "{error}");
+                    continue;
+                }
+                allocated => allocated?,
+            };
             buffer.memset(0x11)?;
             assert_eq!(buffer.to_vec()?, [0x1111; 3000], "{policy:?}");
         }

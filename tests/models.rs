@@ -343,7 +343,7 @@ backend_test! {
         let mut om = b"IMOD".to_vec();
         om.resize(4096, 0);
         let text = refused(Model::from_bytes(&context, &om));
-        assert!(text.contains("OM") && text.contains("ONNX"), "an OM model is told from others: {text}");
+        assert!(text.contains("OM model"), "an OM model is told from others: {text}");
         for len in [1, 10, 100, 1000, good.len() / 2, good.len() - 1] {
             refused(Model::from_bytes(&context, &good[..len]));
         }
