@@ -210,13 +210,21 @@ macro_rules! functions {
 }
 pub(crate) use functions;
 
-/// What [`call`] does.
+/// What [`call`] does. The part that is compiled for each function is small: there are hundreds.
 pub(crate) fn run(site: &'static Site, body: impl FnOnce() -> Result<(), aclError>) -> aclError {
+    let mut body = Some(body);
+    run_erased(site, &mut || match body.take() {
+        Some(body) => body(),
+        None => Ok(()),
+    })
+}
+
+fn run_erased(site: &'static Site, body: &mut dyn FnMut() -> Result<(), aclError>) -> aclError {
     let entered = match site.enter() {
         Ok(entered) => entered,
         Err(code) => return code,
     };
-    let code = guarded(site, |code| code, || body().err().unwrap_or(SUCCESS));
+    let code = guarded(site, &mut || body().err().unwrap_or(SUCCESS));
     entered.leave(code)
 }
 
@@ -226,17 +234,24 @@ pub(crate) fn run_or<R>(
     failed: impl FnOnce(aclError) -> R,
     body: impl FnOnce() -> R,
 ) -> R {
-    match site.enter() {
-        Ok(_entered) => guarded(site, failed, body),
-        Err(code) => failed(code),
-    }
+    let _entered = match site.enter() {
+        Ok(entered) => entered,
+        Err(code) => return failed(code),
+    };
+    let (mut body, mut result) = (Some(body), None);
+    let code = guarded(site, &mut || {
+        result = body.take().map(|body| body());
+        SUCCESS
+    });
+    result.unwrap_or_else(|| failed(code))
 }
 
-fn guarded<R>(site: &'static Site, failed: impl FnOnce(aclError) -> R, body: impl FnOnce() -> R) -> R {
+/// A panic ends here.
+fn guarded(site: &'static Site, body: &mut dyn FnMut() -> aclError) -> aclError {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
         let what = panic_text(&*panic);
         log::error!("panic in {}: {what}", site.name());
-        failed(fail(sys::ACL_ERROR_INTERNAL_ERROR, format_args!("the simulator panicked: {what}")))
+        fail(sys::ACL_ERROR_INTERNAL_ERROR, format_args!("the simulator panicked: {what}"))
     })
 }
 
@@ -250,13 +265,19 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// 100000 with a text.
+#[inline(never)]
 pub(crate) fn invalid(what: impl Display) -> aclError {
     fail(sys::ACL_ERROR_INVALID_PARAM, what)
 }
 
+#[cold]
+fn null(name: &str) -> aclError {
+    invalid(format_args!("{name} must not be NULL"))
+}
+
 /// 100000 if `pointer` is NULL.
 pub(crate) fn not_null<T>(pointer: *const T, name: &str) -> Result<(), aclError> {
-    if pointer.is_null() { Err(invalid(format_args!("{name} must not be NULL"))) } else { Ok(()) }
+    if pointer.is_null() { Err(null(name)) } else { Ok(()) }
 }
 
 /// A waiting time in milliseconds: -1 is for ever, anything else below 1 is 107000.
