@@ -270,12 +270,19 @@ impl Shadow {
     /// Notes an access of the task that this thread runs, or of the host.
     pub(crate) fn note(&self, access: Access, start: usize, len: usize, place: impl FnOnce() -> Place) {
         if is_on() && !access.is_free() {
-            self.note_watched(access, start, len, place);
+            let mut place = Some(place);
+            self.note_watched(access, start, len, &mut || place.take().map(|place| place()));
         }
     }
 
     #[cold]
-    fn note_watched(&self, access: Access, start: usize, len: usize, place: impl FnOnce() -> Place) {
+    fn note_watched(
+        &self,
+        access: Access,
+        start: usize,
+        len: usize,
+        place: &mut dyn FnMut() -> Option<Place>,
+    ) {
         let task = TASK.with_borrow(Option::clone);
         let (who, conflicts) = match task {
             Some((trail, origin)) => {
@@ -300,7 +307,7 @@ impl Shadow {
         if conflicts.is_empty() {
             return;
         }
-        let place = place();
+        let Some(place) = place() else { return };
         for conflict in conflicts {
             let pair = (conflict.earlier.origin.number(), who.origin.number());
             if REPORTED.lock().insert((pair.0.min(pair.1), pair.0.max(pair.1))) {
