@@ -82,10 +82,69 @@ fn a_row_for_each_stream_and_arrows_for_each_wait() {
             .values()
             .any(|ends| ends[..] == [("s", value(wait, "tid")), ("f", value(bar("callback"), "tid"))])
     );
+    // Nobody waits for the reset of the event, nor for the write of the memory: no arrow leads nowhere.
+    for ends in arrows.values() {
+        assert!(ends.iter().filter(|end| end.0 == "f").count() <= 1, "{arrows:?}");
+    }
     let names: Vec<_> = lines
         .iter()
         .filter(|line| value(line, "ph") == "M")
         .map(|line| line.rsplit_once("\"name\":").unwrap().1)
         .collect();
     assert!(names.iter().any(|name| name.starts_with("\"device 0\"")), "{names:?}");
+}
+
+#[test]
+fn arrows_for_notifies_and_values_and_marks_of_the_program() {
+    let path = std::env::temp_dir().join(format!("ascendcl-sim-arrows-{}.json", std::process::id()));
+    {
+        let _session = session(Config::new().profile(Profile::full()).trace(&path));
+        ok!(aclrtSetDevice, 0);
+        let (one, two, flag) = (stream(), stream(), device_memory(64));
+        ok!(aclrtMemset, flag, 64, 0, 64);
+        let mut notify = std::ptr::null_mut();
+        ok!(aclrtCreateNotify, &mut notify, 0);
+        ok!(aclrtWaitAndResetNotify, notify, two, 0);
+        ok!(aclrtRecordNotify, notify, one);
+        ok!(aclrtValueWait, flag, 5, sys::ACL_STREAM_WAIT_VALUE_EQ, two);
+        ok!(aclrtValueWrite, flag, 5, 0, one);
+        ok!(aclrtSynchronizeStream, two);
+        // Marks are taken while the profiler runs, as on a card.
+        let folder = path.with_extension("prof");
+        let name = std::ffi::CString::new(folder.to_str().unwrap()).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        ok!(aclprofInit, name.as_ptr(), name.count_bytes());
+        let (mut device, metrics) = ([0u32], sys::ACL_AICORE_NONE);
+        let config = acl!(
+            aclprofCreateConfig,
+            device.as_mut_ptr(),
+            1,
+            metrics,
+            std::ptr::null(),
+            sys::ACL_PROF_MSPROFTX
+        );
+        ok!(aclprofStart, config);
+        ok!(aclprofMarkEx, c"a step of the program".as_ptr(), 21, one);
+        ok!(aclrtSynchronizeStream, one);
+        ok!(aclprofStop, config);
+        ok!(aclprofDestroyConfig, config);
+        ok!(aclprofFinalize);
+        std::fs::remove_dir_all(&folder).unwrap();
+        ok!(aclrtDestroyNotify, notify);
+        ok!(aclrtDestroyStream, one);
+        ok!(aclrtDestroyStream, two);
+        ok!(aclrtFree, flag);
+    }
+    drop(card());
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('{')).collect();
+    let arrows = |phase: &str| {
+        let of = |line: &&&str| value(line, "ph") == phase && value(line, "name") == "wait";
+        lines.iter().filter(of).map(|line| value(line, "tid")).collect::<Vec<_>>()
+    };
+    let bar = |name: &str| *lines.iter().find(|line| value(line, "name") == name).unwrap();
+    let (from, to) = (value(bar("value write"), "tid"), value(bar("value wait"), "tid"));
+    assert_eq!((arrows("s"), arrows("f")), (vec![from, from], vec![to, to]), "{text}");
+    assert!(text.contains("a step of the program"), "{text}");
 }

@@ -60,9 +60,11 @@ pub(crate) fn misuse_at(what: Misuse, site: &CallSite, text: impl Display) {
     }
 }
 
-/// Where the calling thread is, if that is worth remembering for a report.
+/// Where the calling thread is, if that is worth remembering for a report. It costs more than most calls do: reports that only a log would
+/// get are without it while nobody reads the log.
 pub(crate) fn remember_place() -> Option<Arc<CallSite>> {
-    report::wanted(ReportKind::Misuse).then(CallSite::here)
+    let read = race::remembers() || log::log_enabled!(log::Level::Warn);
+    (read && report::wanted(ReportKind::Misuse)).then(CallSite::here)
 }
 
 fn first(what: Misuse, place: u64) -> bool {

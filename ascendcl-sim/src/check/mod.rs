@@ -80,7 +80,8 @@ pub(crate) struct Traces {
 #[derive(Default)]
 pub(crate) struct Mark {
     race: race::Mark,
-    flow: Mutex<trace::Flow>,
+    /// From where the timeline draws an arrow to those who wait.
+    reached: Mutex<Option<trace::Point>>,
     time: AtomicU64,
 }
 
@@ -95,6 +96,9 @@ impl Mark {
         self.race.post();
         if clock::is_virtual() {
             self.time.fetch_max(clock::now(), Ordering::SeqCst);
+        }
+        if trace::is_on() {
+            *self.reached.lock() = trace::Point::of_task();
         }
     }
 }
@@ -118,6 +122,7 @@ pub(crate) fn task_begin(stream: &Stream, operation: &'static str, origin: &mut 
         clock::go_to(stream.time().max(origin.time));
     }
     origin.span.started = trace::start();
+    trace::enter(|| row(stream));
     log::trace!("stream {}: {operation} starts", stream.id());
 }
 
@@ -129,6 +134,7 @@ pub(crate) fn task_end(
     result: Result<(), aclError>,
 ) {
     Trail::end();
+    trace::leave();
     if clock::is_virtual() {
         clock::spend(stream.device().profile().costs.task);
         stream.reach(clock::now());
@@ -143,6 +149,7 @@ pub(crate) fn task_end(
 /// The task of `stream` that this thread runs has to wait, and goes on later, perhaps elsewhere.
 pub(crate) fn task_parks(stream: &Stream) {
     Trail::end();
+    trace::leave();
     if clock::is_virtual() {
         stream.reach(clock::now());
     }
@@ -155,7 +162,7 @@ pub(crate) fn passes_on(stream: &Stream, mark: &Mark) {
         mark.time.fetch_max(clock::now(), Ordering::SeqCst);
     }
     if trace::is_on() {
-        *mark.flow.lock() = trace::Flow::out_of(row(stream));
+        *mark.reached.lock() = Some(trace::Point::now(row(stream)));
     }
 }
 
@@ -169,8 +176,10 @@ pub(crate) fn passes_on_as(stream: &Stream, mark: &Mark, number: u64) {
 pub(crate) fn learns(stream: &Stream, mark: &Mark, number: u64) {
     stream.trail().learn(&mark.race, number);
     clock::reach(mark.time.load(Ordering::SeqCst));
-    if trace::is_on() {
-        mark.flow.lock().arrive(row(stream));
+    if trace::is_on()
+        && let Some(point) = *mark.reached.lock()
+    {
+        point.lead_to(row(stream));
     }
 }
 

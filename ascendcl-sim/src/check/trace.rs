@@ -4,6 +4,7 @@
 //! callbacks are bars; arrows lead from the call that queued a task to the task, from a record to the waits it lets pass, and from a
 //! stream to the callback it asked for.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display};
 use std::fs::File;
@@ -67,6 +68,18 @@ pub(crate) struct Span {
 /// An arrow that has begun and not ended. Nothing while no timeline is written.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Flow(u64);
+
+/// A point in the work of a stream from which an arrow may lead.
+#[derive(Clone, Copy)]
+pub(crate) struct Point {
+    row: Row,
+    time: u64,
+}
+
+thread_local! {
+    /// The row of the stream whose task this thread runs, while a timeline is written.
+    static ROW: Cell<Option<Row>> = const { Cell::new(None) };
+}
 
 pub(crate) fn is_on() -> bool {
     ON.load(Ordering::Relaxed) || PROFILING.load(Ordering::Relaxed)
@@ -137,6 +150,38 @@ fn end_at_exit() {
         // SAFETY: the handler touches only locks and memory that live as long as the process.
         unsafe { libc::atexit(at_exit) };
     });
+}
+
+/// This thread runs a task.
+pub(super) fn enter(row: impl FnOnce() -> Row) {
+    if is_on() {
+        ROW.set(Some(row()));
+    }
+}
+
+/// It does so no more.
+pub(super) fn leave() {
+    if is_on() {
+        ROW.set(None);
+    }
+}
+
+impl Point {
+    pub(super) fn now(row: Row) -> Self {
+        Self { row, time: clock::now() }
+    }
+
+    /// Where the task is that this thread runs; nothing if it runs none.
+    pub(super) fn of_task() -> Option<Self> {
+        ROW.get().map(Self::now)
+    }
+
+    /// An arrow from here to `row`, where it is now.
+    pub(super) fn lead_to(self, row: Row) {
+        let flow = NEXT_FLOW.fetch_add(1, Ordering::Relaxed);
+        arrow(self.row, "s", "wait", flow, self.time);
+        arrow(row, "f", "wait", flow, clock::now());
+    }
 }
 
 /// Now, for something that begins; 0 while no timeline is written.
