@@ -62,6 +62,9 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     ) {
         bar.set_style(style);
     }
+    // Profiles and dumps are written where the session runs.
+    let folder = std::env::temp_dir().join(format!("ascendcl-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
     let began = Instant::now();
     let (mut made, mut well, mut functions) = (0u64, 0u64, 0u64);
     let mut failed: BTreeMap<String, String> = BTreeMap::new();
@@ -70,6 +73,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
         let profile = profiles[number as usize % profiles.len()];
         let output = Command::new(&this)
             .args(["fuzz-abi", "--session", "--profile", profile, "--seed", &seed.to_string()])
+            .current_dir(&folder)
             .current_dir(&folder)
             .stdin(Stdio::null())
             .output()
@@ -94,6 +98,7 @@ pub fn run(options: &Options) -> Result<bool, Error> {
         bar.set_message(if failed.is_empty() { String::new() } else { format!("{} failed", failed.len()) });
     }
     bar.finish_and_clear();
+    std::fs::remove_dir_all(&folder).map_err(|error| Error::io("remove", &folder, error))?;
     println!(
         "{made} calls of {functions} functions in {sessions} sessions on {}: {well} went well, {} sessions failed, {:.0} s",
         profiles.join(", "),
