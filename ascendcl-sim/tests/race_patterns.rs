@@ -227,11 +227,11 @@ fn host_functions() {
         two.set(two.one);
     }
     clean();
-    // The function reads while another stream writes.
+    // Another stream writes, and the function reads without waiting for it.
     two.set(two.one);
     ok!(aclrtSynchronizeStream, two.one);
-    ok!(aclrtLaunchHostFunc, two.one, Some(consume), two.memory);
     two.set(two.two);
+    ok!(aclrtLaunchHostFunc, two.one, Some(consume), two.memory);
     ok!(aclrtSynchronizeDevice);
     let found = races();
     assert_eq!(found.len(), 1, "{found:#?}");
