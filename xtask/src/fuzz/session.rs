@@ -17,7 +17,7 @@ use crate::error::Error;
 const ROUND: u64 = 2000;
 /// Room for each parameter that is a place, so that no count below makes a call write past it.
 const PLACE: usize = 64 << 20;
-const PLACES: usize = 16;
+const PLACES: usize = 20;
 /// A call that takes longer is helped by a reset of the devices from another thread.
 const HELP_AFTER: Duration = Duration::from_secs(2);
 /// A call that still does not return hangs.
@@ -193,7 +193,7 @@ fn takes_device_memory(function: &str) -> bool {
         "aclrtUnmap",
         "aclrtValue",
     ];
-    PREFIXES.iter().any(|prefix| function.starts_with(prefix))
+    !function.contains("Shareable") && PREFIXES.iter().any(|prefix| function.starts_with(prefix))
 }
 
 impl Session {
@@ -284,10 +284,14 @@ impl Session {
                 u64,
                 u64,
                 u64,
+                u64,
+                u64,
+                u64,
+                u64,
             ) -> u64;
             let function: Any = mem::transmute(address);
-            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = arguments;
-            function(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t] = arguments;
+            function(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t)
         };
         CALLS.fetch_add(1, Ordering::SeqCst);
         if self.trace {
