@@ -35,7 +35,7 @@ fn files_that_cannot_be_read() {
     refused(acl!(aclmdlLoadFromFile(ptr::null(), &mut id)), 100000, "modelPath must not be NULL");
     // Whether there is a file is looked at first.
     refused(acl!(aclmdlLoadFromFile(c"x".as_ptr(), ptr::null_mut())), 145002, "cannot be read");
-    let readable = c_path(&assets().join("README.md"));
+    let readable = c_path(assets().join("README.md"));
     refused(acl!(aclmdlLoadFromFile(readable.as_ptr(), ptr::null_mut())), 100000, "modelId must not be NULL");
     refused(acl!(aclmdlLoadFromMem(ptr::null(), 300, &mut id)), 100000, "model must not be NULL");
     refused(acl!(aclmdlLoadFromMem([0u8].as_ptr().cast(), 0, &mut id)), 100000, "modelSize must not be 0");
