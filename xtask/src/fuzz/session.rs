@@ -342,13 +342,21 @@ impl Session {
     fn argument(&mut self, at: usize, parameter: &Parameter, function: &str) -> u64 {
         let place = self.places.wrapping_add(at * PLACE).expose_provenance() as u64;
         let null = self.below(12) == 0;
+        let name = parameter.name.to_ascii_lowercase();
         match &parameter.kind {
             _ if null && parameter.kind != Kind::Integer => 0,
             Kind::Handle(kind) => self.handle(kind),
             Kind::HandlePlace(_) | Kind::AddressPlace | Kind::Place | Kind::PointerPlace => {
                 let zeros = parameter.kind != Kind::Place || self.below(2) == 0;
                 for word in 0..64 {
-                    let value = if zeros { 0 } else { self.next() >> self.below(64) };
+                    // What counts the room in another place must not say more than there is.
+                    let counts =
+                        word == 0 && ["num", "count", "size", "len"].iter().any(|part| name.contains(part));
+                    let value = match (zeros, counts) {
+                        (true, _) => 0,
+                        (_, true) => self.next() % 5000,
+                        _ => self.next() >> self.below(64),
+                    };
                     let at: *mut u64 = ptr::with_exposed_provenance_mut(place as usize + word * 8);
                     // SAFETY: inside our place, which nothing uses between calls.
                     unsafe { at.write(value) };
