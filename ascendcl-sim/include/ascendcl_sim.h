@@ -63,6 +63,9 @@ int ascendclsim_launch_write(const ascendclsim_launch *launch, uint64_t address,
 /* How many objects are alive that the program has to give back. */
 size_t ascendclsim_live_count(void);
 
+/* How many races, misuses and leaks were reported so far: see ASCENDCL_SIM_RACES, ASCENDCL_SIM_MISUSE and ASCENDCL_SIM_LEAKS. */
+size_t ascendclsim_report_count(void);
+
 #ifdef __cplusplus
 }
 #endif

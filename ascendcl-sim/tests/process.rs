@@ -115,6 +115,29 @@ fn child_leaks() {
 }
 
 #[test]
+fn what_a_reset_takes_back_is_reported() {
+    let text = succeeds("child_resets", &[("ASCENDCL_SIM_LEAKS", "report")]);
+    assert!(text.contains("3 leaked, and taken back by the reset of their device:"), "{text}");
+    for what in ["  stream (", "  event (", "  device memory (100 bytes at "] {
+        assert!(text.contains(what), "{text}");
+    }
+    assert!(text.contains("child_resets at "), "where they were made: {text}");
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn child_resets() {
+    ok!(aclInit, ptr::null());
+    ok!(aclrtSetDevice, 0);
+    stream();
+    event();
+    device_memory(100);
+    ok!(aclrtDestroyStream, stream());
+    ok!(aclrtResetDevice, 0);
+    ok!(aclFinalize);
+}
+
+#[test]
 fn the_environment_configures() {
     succeeds(
         "child_configured",
@@ -180,4 +203,24 @@ fn child_touches() {
     };
     // SAFETY: none: the point is that this faults.
     unsafe { address.write_volatile(1) };
+}
+
+#[test]
+fn the_header_declares_what_is_exported() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let header = std::fs::read_to_string(root.join("include/ascendcl_sim.h")).unwrap();
+    let names = |text: &str, before: &str| -> std::collections::BTreeSet<String> {
+        let parts = text.split(before).skip(1);
+        let names = parts
+            .map(|part| part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>());
+        names.filter(|name| name.starts_with("ascendclsim_")).collect()
+    };
+    let mut exported = std::collections::BTreeSet::new();
+    for file in ["src/lib.rs", "src/kernel/export.rs"] {
+        exported.extend(names(&std::fs::read_to_string(root.join(file)).unwrap(), "extern \"C\" fn "));
+    }
+    assert!(exported.len() > 10, "{exported:?}");
+    for name in &exported {
+        assert!(header.contains(&format!("{name}(")), "{name} is not in the header");
+    }
 }

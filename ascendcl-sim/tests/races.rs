@@ -68,7 +68,7 @@ fn two_streams_that_write_the_same_memory() {
         2,
         "{text}"
     );
-    assert!(text.contains("races::two_streams_that_write_the_same_memory at "), "{text}");
+    assert!(text.contains("two_streams_that_write_the_same_memory at "), "{text}");
     assert!(text.contains("record an event on stream"), "{text}");
     two.end();
 }

@@ -81,6 +81,16 @@ impl Fault {
 
     /// Its function has to exist: a fault that never happens tests nothing.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let of_callback = matches!(
+            self.kind,
+            FaultKind::DuplicateReport | FaultKind::DelayReport(_) | FaultKind::LoseReport
+        );
+        if of_callback && !LAUNCHING.contains(&self.function.as_str()) {
+            let (function, launching) = (&self.function, LAUNCHING.join(" and "));
+            return Err(ConfigError::new(format!(
+                "the fault {self} can never happen: {function} launches no callback, {launching} do"
+            )));
+        }
         let names = || {
             let listed = sys::FUNCTIONS.iter().filter_map(|function| function.name.to_str().ok());
             listed.chain(UNLISTED.iter().copied())
@@ -95,6 +105,17 @@ impl Fault {
         )))
     }
 }
+
+impl Fault {
+    /// The call fails with `code`.
+    fn fail(&self, code: aclError) -> aclError {
+        let function = &self.function;
+        fail(code, format_args!("the configuration of the simulator makes {function} fail: {self}"))
+    }
+}
+
+/// Functions that launch callbacks.
+const LAUNCHING: [&str; 2] = ["aclrtLaunchCallback", "aclrtLaunchHostFunc"];
 
 impl FromStr for Fault {
     type Err = ConfigError;
@@ -186,14 +207,14 @@ pub(crate) fn of_task() -> Option<TaskFault> {
 
 /// What is left to do when the function has done its work.
 pub(crate) struct After {
-    function: &'static str,
-    code: Option<aclError>,
+    /// The code to answer in place of success.
+    fault: Option<(Fault, aclError)>,
 }
 
 impl After {
     pub(crate) fn answer(&self, code: aclError) -> aclError {
-        match self.code {
-            Some(injected) if code == 0 => fail_injected(self.function, injected),
+        match &self.fault {
+            Some((fault, injected)) if code == 0 => fault.fail(*injected),
             _ => code,
         }
     }
@@ -224,12 +245,10 @@ pub(crate) fn before(function: &'static str, call: u64) -> Result<Option<After>,
     let fault = faults.find(|fault| fault.function == function && (fault.first..=fault.last).contains(&call));
     let Some(fault) = fault else { return Ok(None) };
     let task = match fault.kind {
-        FaultKind::Error(code) => return Err(fail_injected(function, code)),
-        FaultKind::NoMemory => return Err(fail_injected(function, sys::ACL_ERROR_RT_MEMORY_ALLOCATION)),
-        FaultKind::MissingSymbol => {
-            return Err(fail_injected(function, sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT));
-        }
-        FaultKind::ErrorAfter(code) => return Ok(Some(After { function, code: Some(code) })),
+        FaultKind::Error(code) => return Err(fault.fail(code)),
+        FaultKind::NoMemory => return Err(fault.fail(sys::ACL_ERROR_RT_MEMORY_ALLOCATION)),
+        FaultKind::MissingSymbol => return Err(fault.fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT)),
+        FaultKind::ErrorAfter(code) => return Ok(Some(After { fault: Some((fault.clone(), code)) })),
         FaultKind::LoseDevice => {
             if let Ok(context) = current_context() {
                 context.device().lose();
@@ -242,11 +261,7 @@ pub(crate) fn before(function: &'static str, call: u64) -> Result<Option<After>,
         FaultKind::StopStream => TaskFault::Stop,
     };
     ARMED.set(Some(task));
-    Ok(Some(After { function, code: None }))
-}
-
-fn fail_injected(function: &str, code: aclError) -> aclError {
-    fail(code, format_args!("the configuration of the simulator makes {function} fail"))
+    Ok(Some(After { fault: None }))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What is alive: each object that a C program has to give back, with the function that made it and the thread it ran on.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -154,8 +155,28 @@ pub(crate) fn register(kind: LiveKind, detail: impl Into<String>) -> Registratio
 impl Drop for Registration {
     fn drop(&mut self) {
         let gone = shard(self.0).lock().remove(&self.0);
-        drop(gone);
+        let Some(gone) = gone else { return };
+        // A thread that is ending takes nothing back for the program.
+        let _ = TAKEN_BACK.try_with(|taken| {
+            if let Some(taken) = &mut *taken.borrow_mut() {
+                taken.push((self.0, gone));
+            }
+        });
     }
+}
+
+thread_local! {
+    /// What this thread takes back for the program, while it does.
+    static TAKEN_BACK: RefCell<Option<Vec<(u64, Entry)>>> = const { RefCell::new(None) };
+}
+
+/// Runs `reset`, which takes back what the program has not given back, and reports that.
+pub(crate) fn taken_back<R>(reset: impl FnOnce() -> R) -> R {
+    TAKEN_BACK.set(Some(Vec::new()));
+    let result = reset();
+    let taken = TAKEN_BACK.take().unwrap_or_default();
+    emit(taken, "leaked, and taken back by the reset of their device");
+    result
 }
 
 /// Everything that is alive, oldest first.
@@ -178,16 +199,20 @@ pub(crate) fn report() {
     if !report::wanted(ReportKind::Leak) {
         return;
     }
-    let mut live: Vec<(u64, Live, Option<Arc<CallSite>>)> = Vec::new();
+    let mut live: Vec<(u64, Entry)> = Vec::new();
     for shard in &SHARD {
-        live.extend(shard.lock().iter().map(|(id, (live, site))| (*id, live.clone(), site.clone())));
+        live.extend(shard.lock().iter().map(|(id, entry)| (*id, entry.clone())));
     }
+    emit(live, "leaked");
+}
+
+fn emit(mut live: Vec<(u64, Entry)>, what: &str) {
     if live.is_empty() {
         return;
     }
-    live.sort_by_key(|(id, ..)| *id);
-    let mut text = format!("{} leaked:", live.len());
-    for (_, live, site) in live {
+    live.sort_by_key(|(id, _)| *id);
+    let mut text = format!("{} {what}:", live.len());
+    for (_, (live, site)) in live {
         text += &format!("\n  {live}");
         if let Some(site) = site {
             text += format!("\n{site}").trim_end();

@@ -104,7 +104,8 @@ pub(crate) fn emit(kind: ReportKind, mut text: String) {
         text += &format!("\n  ASCENDCL_SIM_SEED={seed} repeats this run");
     }
     match (how, &settings.report_file) {
-        (Reporting::Log, _) => log::warn!("{text}"),
+        // What ends the process is said where it can be seen.
+        (Reporting::Log, _) if !settings.strict => log::warn!("{text}"),
         (_, None) => eprintln!("ascendcl-sim: {text}"),
         (_, Some(path)) => {
             let line = format!("ascendcl-sim: {text}\n");

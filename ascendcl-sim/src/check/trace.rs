@@ -12,12 +12,13 @@ use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use ascendcl_sys::aclError;
 
 use super::leak::thread_name;
-use crate::core::{clock, fork};
+use crate::core::{clock, executor, fork};
 use crate::error;
 use crate::lock::Mutex;
 
@@ -116,7 +117,27 @@ pub(crate) fn configure(path: Option<&Path>) -> Result<(), String> {
         Some(new.map_err(|error| format!("the timeline cannot be written to {}: {error}", path.display()))?);
     ON.store(true, Ordering::SeqCst);
     end_at_exit();
+    write_regularly();
     Ok(())
+}
+
+/// A process that crashes while it makes no calls leaves what it did before.
+fn write_regularly() {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let spawned = thread::Builder::new().name("ascendcl-sim-trace".into()).spawn(|| {
+            executor::block_signals();
+            loop {
+                thread::sleep(PERIOD);
+                flush();
+            }
+        });
+        if let Err(error) = spawned {
+            log::warn!(
+                "cannot start a thread that writes the timeline, which is written by calls only: {error}"
+            );
+        }
+    });
 }
 
 /// The process is about to end without its exit handlers.
@@ -347,6 +368,9 @@ impl Writer {
 
     /// Writes what there is, and the end of the file behind it: a process that is killed leaves a file that can be read.
     fn flush(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
         let written = if self.returns {
             self.buffer.extend_from_slice(END);
             self.file.write_all(&self.buffer).and_then(|()| self.file.seek_relative(-(END.len() as i64)))

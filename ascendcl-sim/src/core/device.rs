@@ -13,7 +13,7 @@ use super::limits::{self, CoreLimits};
 use super::notify::NOTIFIES;
 use super::stream::STREAMS;
 use super::{Context, clock, context, observers, process};
-use crate::check::leak::{LiveKind, Registration, register};
+use crate::check::leak::{self, LiveKind, Registration, register};
 use crate::config::Settings;
 use crate::error::fail;
 use crate::lock::Mutex;
@@ -217,16 +217,8 @@ impl Device {
             COUNT_NOTIFIES.remove(*handle);
         }
         queue::release_device(self.id);
-        let others = memory::release(self.id);
-        let blocks = self.memory.release_all();
-        if blocks + events.len() + notifies.len() + counters.len() + others > 0 {
-            log::warn!(
-                "device {} was reset with {} events, {blocks} pieces of device memory and {others} pools, registrations, mappings \
-                 and other pieces alive: destroy and free them first",
-                self.id,
-                events.len()
-            );
-        }
+        memory::release(self.id);
+        self.memory.release_all();
         self.peers.store(0, Ordering::SeqCst);
         self.lost.store(false, Ordering::SeqCst);
     }
@@ -288,11 +280,11 @@ pub(crate) fn reset(id: i32, force: bool) -> Result<(), aclError> {
     if let Some(context) = context {
         observers::stream(context.default_handle().addr(), sys::ACL_RT_STREAM_STATE_DESTROY_PRE);
         observers::device(id, sys::ACL_RT_DEVICE_STATE_RESET_PRE);
-        if let Some(left @ 1..) = context.tear_down(force) {
-            log::warn!("device {id} was reset with {left} streams alive: destroy them first");
-        }
+        leak::taken_back(|| {
+            context.tear_down(force);
+            device.release_if_unused(&mut device.life.lock());
+        });
         context::forget_current(&context);
-        device.release_if_unused(&mut device.life.lock());
         observers::device(id, sys::ACL_RT_DEVICE_STATE_RESET_POST);
     }
     Ok(())

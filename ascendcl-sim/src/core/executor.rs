@@ -100,7 +100,7 @@ impl Executor {
 }
 
 /// Signal handlers belong to the program's own threads.
-pub(super) fn block_signals() {
+pub(crate) fn block_signals() {
     // SAFETY: the set is initialised by sigfillset before it is used, and the mask is this thread's own.
     unsafe {
         let mut all = std::mem::zeroed();
