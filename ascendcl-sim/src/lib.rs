@@ -55,8 +55,8 @@
 //!
 //! # What it does not do
 //!
-//! It is no model of time: work takes as long as the host takes. There are no operators besides models and no
-//! media functions. Functions that the simulator lacks are absent from the table. In
+//! It is no model of time: work takes as long as the host takes, or, with a seed, what a table of plausible costs says. There are no operators
+//! besides models and registered kernels, no media and no communication functions. Functions that the simulator lacks are absent from the table. In
 //! a process forked from one that has used the simulator every call fails with 507899.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used))]
