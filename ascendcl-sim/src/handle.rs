@@ -14,7 +14,6 @@ use crate::lock::Mutex;
 
 /// What a token stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code)]
 #[repr(u8)]
 pub(crate) enum Kind {
     /// `aclrtContext`
