@@ -21,10 +21,8 @@ pub(crate) enum SegmentKind {
     Notify,
     Event,
     /// Device memory.
-    #[allow(dead_code)]
     Memory,
     /// A queue.
-    #[allow(dead_code)]
     Queue,
 }
 
@@ -88,7 +86,8 @@ const _: () = assert!(offset_of!(Header, allowed) + size_of::<[AtomicI32; 256]>(
 #[derive(Debug)]
 pub(crate) struct Segment {
     key: Key,
-    file: OwnedFd,
+    /// Open for as long as others may come: they find it among the files of this process.
+    _file: OwnedFd,
     base: NonNull<u8>,
     len: usize,
     creator: bool,
@@ -127,7 +126,7 @@ impl Segment {
             nonce: u64::from_ne_bytes(nonce),
         };
         let base = map(&file, len)?;
-        let segment = Self { key, file, base, len, creator: true };
+        let segment = Self { key, _file: file, base, len, creator: true };
         let header = segment.header();
         header.nonce.store(key.nonce, Ordering::Relaxed);
         header.len.store(len as u64, Ordering::Relaxed);
@@ -159,7 +158,7 @@ impl Segment {
         let len = size.checked_sub(page_size()).ok_or(OpenError::Unknown)?;
         let file = OwnedFd::from(file);
         let base = map(&file, len).map_err(OpenError::Io)?;
-        let segment = Self { key, file, base, len, creator: false };
+        let segment = Self { key, _file: file, base, len, creator: false };
         let header = segment.header();
         let same = header.magic.load(Ordering::Acquire) == MAGIC
             && header.nonce.load(Ordering::Relaxed) == key.nonce
@@ -218,18 +217,6 @@ impl Segment {
     pub(crate) fn payload(&self) -> *mut u8 {
         // SAFETY: the mapping is one page longer than the payload.
         unsafe { self.base.as_ptr().add(page_size()) }
-    }
-
-    /// The file behind it, for those who map it once more.
-    #[allow(dead_code)]
-    pub(crate) fn file(&self) -> &OwnedFd {
-        &self.file
-    }
-
-    /// Where in the file the memory after the header begins.
-    #[allow(dead_code)]
-    pub(crate) fn offset(&self) -> usize {
-        page_size()
     }
 
     fn header(&self) -> &Header {

@@ -13,12 +13,10 @@ use super::launch::{KernelLaunch, resolve};
 use crate::check::Access;
 use crate::core::{Device, Stream};
 use crate::error::fail;
-use crate::lock::Mutex;
 use crate::memory::{DeviceRange, PageSize, device_range, live};
 
 /// What a launch says.
 #[derive(Clone)]
-#[allow(dead_code, reason = "the configuration is read back from captured launches")]
 pub(crate) struct KernelParams {
     pub(crate) function: Arc<Function>,
     pub(crate) blocks: u32,
@@ -112,22 +110,16 @@ impl FailedLaunch {
 }
 
 /// A launch in a queue.
-pub(crate) struct KernelTask(Mutex<KernelParams>);
+pub(crate) struct KernelTask(KernelParams);
 
 impl KernelTask {
     pub(crate) fn new(params: KernelParams) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(params)))
+        Arc::new(Self(params))
     }
 
-    /// What it will do when it runs next.
+    /// What it does when it runs.
     pub(crate) fn params(&self) -> KernelParams {
-        self.0.lock().clone()
-    }
-
-    /// Changes what it will do when it runs next.
-    #[allow(dead_code, reason = "for captured launches")]
-    pub(crate) fn set_params(&self, params: KernelParams) {
-        *self.0.lock() = params;
+        self.0.clone()
     }
 
     /// Calls the host function.

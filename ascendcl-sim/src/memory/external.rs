@@ -1,17 +1,15 @@
-//! Allocators that the program registers for streams: who needs memory on such a stream asks there first.
+//! Allocators that the program registers for streams. They are kept and given back; models here need no memory besides what the program
+//! gives them, so nothing asks an allocator.
 
-use core::ffi::c_void;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ascendcl_sys::{
-    self as sys, aclError, aclrtAllocator, aclrtAllocatorAllocAdviseFunc, aclrtAllocatorAllocFunc,
-    aclrtAllocatorBlock, aclrtAllocatorDesc, aclrtAllocatorFreeFunc, aclrtAllocatorGetAddrFromBlockFunc,
-    aclrtStream,
+    aclrtAllocator, aclrtAllocatorAllocAdviseFunc, aclrtAllocatorAllocFunc, aclrtAllocatorDesc,
+    aclrtAllocatorFreeFunc, aclrtAllocatorGetAddrFromBlockFunc, aclrtStream,
 };
 
 use crate::check::leak::{LiveKind, register};
-use crate::error::fail;
 use crate::handle::{Kind, Table};
 use crate::lock::{Mutex, RwLock};
 
@@ -60,56 +58,4 @@ pub(crate) fn registered_allocator(stream: aclrtStream) -> Option<(aclrtAllocato
     let registered = REGISTERED.read();
     let (description, functions) = registered.get(&stream.addr())?;
     Some((std::ptr::with_exposed_provenance_mut(*description), *functions))
-}
-
-/// Memory that a program's allocator lent; it goes back when this is dropped.
-#[allow(dead_code)]
-pub(crate) struct Lent {
-    functions: Functions,
-    block: aclrtAllocatorBlock,
-    address: *mut c_void,
-}
-
-// SAFETY: the block is a token of the program's allocator, which is `Send` for the same reason as `Functions`.
-unsafe impl Send for Lent {}
-// SAFETY: as above.
-unsafe impl Sync for Lent {}
-
-impl Lent {
-    #[allow(dead_code)]
-    pub(crate) fn address(&self) -> *mut c_void {
-        self.address
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(free) = self.functions.free {
-            // SAFETY: the program registered this function for this object, which gave the block.
-            unsafe { free(self.functions.object, self.block) };
-        }
-    }
-}
-
-/// Memory from the allocator that is registered for the stream; `None` if none is, and the runtime's own is to be used. Calls the
-/// program: nothing may be locked.
-#[allow(dead_code)]
-pub(crate) fn lend(stream: aclrtStream, size: usize) -> Option<Result<Lent, aclError>> {
-    let (_, functions) = registered_allocator(stream)?;
-    let failed = |what: &str| {
-        Err(fail(
-            sys::ACL_ERROR_RT_MEMORY_ALLOCATION,
-            format_args!("the allocator registered for the stream gave {what} for {size} bytes"),
-        ))
-    };
-    let (Some(allocate), Some(address)) = (functions.allocate, functions.address) else { return None };
-    // SAFETY: the program registered this function for this object.
-    let block = unsafe { allocate(functions.object, size) };
-    if block.is_null() {
-        return Some(failed("no block"));
-    }
-    // SAFETY: the program registered this function, and its allocator has just given the block.
-    let address = unsafe { address(block) };
-    let lent = Lent { functions, block, address };
-    Some(if address.is_null() { failed("a block without address") } else { Ok(lent) })
 }

@@ -45,9 +45,8 @@ pub(crate) use copy::{
     Ends, Shape, Staged, Transfer, copy_blocking, fill, fill_target, open, report_host_fill,
 };
 pub(crate) use direction::Direction;
-#[allow(unused_imports)]
 pub(crate) use external::{
-    DESCRIPTIONS, Functions, Lent, create_description, lend, register_allocator, registered_allocator,
+    DESCRIPTIONS, Functions, create_description, register_allocator, registered_allocator,
     unregister_allocator,
 };
 pub(crate) use indirect::{DESCRIPTOR, Indirect, descriptor};
