@@ -2,8 +2,7 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    // Pool threads run in the library for as long as the process lives: dlclose must not unmap it.
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
-    // The name under which programs ask for it.
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libascendcl.so");
+    // The name under which programs ask for it. Not `rustc-cdylib-link-arg`: Cargo applies that to the cdylibs of other packages too
+    // which depend on this one, and a plugin that embeds the simulator is no `libascendcl.so`.
+    println!("cargo:rustc-link-arg=-Wl,-soname,libascendcl.so");
 }

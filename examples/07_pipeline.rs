@@ -53,7 +53,9 @@ fn main() -> Result<(), Failure> {
         let consumer = scope.spawn(|| consume(&context, &model, decoded, result_sender));
         let (mut delivered, mut right, mut most) = (0, 0, 0);
         // A stream keeps the order, so the results come in that of the frames.
-        for ((digit, buffer), frame) in results.iter().zip(&frames) {
+        for (result, frame) in results.iter().zip(&frames) {
+            // Without it the producer would wait for a buffer for ever.
+            let Ok((digit, buffer)) = result else { break };
             delivered += 1;
             right += usize::from(frame.to_string_lossy().ends_with(&format!("_{digit}.png")));
             most = most.max(IN_FLIGHT.fetch_sub(1, SeqCst));
@@ -96,7 +98,7 @@ fn consume(
     context: &Context,
     model: &Model,
     decoded: Receiver<Buffer>,
-    results: Sender<(usize, Buffer)>,
+    results: Sender<Result<(usize, Buffer)>>,
 ) -> Result<()> {
     let stream = context.create_stream()?;
     // One pair for all frames: the stream does one thing after another.
@@ -107,13 +109,12 @@ fn consume(
         model.execute_async(&stream, &inputs, &outputs)?;
         let download = stream.download(&scores_there, scores)?;
         let results = results.clone();
-        drop(stream.launch_callback(move || -> Result<()> {
+        let deliver = || -> Result<_> {
             let (pixels, scores) = (upload.wait()?, download.wait()?);
-            let digit = digits::best(&scores);
-            // Nobody listens any more after an error.
-            let _ = results.send((digit, Buffer { pixels, scores }));
-            Ok(())
-        })?);
+            Ok((digits::best(&scores), Buffer { pixels, scores }))
+        };
+        // Nobody listens any more after an error.
+        drop(stream.launch_callback(move || _ = results.send(deliver()))?);
     }
     stream.synchronize()
 }

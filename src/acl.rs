@@ -1,10 +1,16 @@
 //! [`Acl`]: AscendCL, loaded and initialised.
 
 use crate::{
-    Backend, BackendChoice, Device, Error, Result, backend, callback, guard, reaper,
+    Backend, BackendChoice, Device, Error, Result, backend, callback,
+    exit::{self, Stage},
+    guard,
+    observe::{event, span},
+    reaper,
     runtime::{Runtime, Site, acl, recent_message},
+    siblings::ByContext,
 };
 use ascendcl_sys::{self as sys, AclApi};
+use core::ffi::c_void;
 use std::{
     ffi::{CStr, CString},
     fmt,
@@ -53,6 +59,7 @@ pub struct AclBuilder {
 
 /// A version of the ACL interface. It is not the version of CANN: 1.13.0 came with CANN 8.1.RC1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AclVersion {
     /// Changes are incompatible.
     pub major: i32,
@@ -70,6 +77,7 @@ impl fmt::Display for AclVersion {
 
 /// Where this program runs, seen from the NPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum RunMode {
     /// On a host with the NPU behind PCIe: device memory cannot be read or written by the host.
@@ -127,7 +135,7 @@ impl Acl {
     pub fn version(&self) -> Result<AclVersion> {
         guard::check("aclrtGetVersion")?;
         let (mut major, mut minor, mut patch) = (0, 0, 0);
-        // SAFETY: three valid places for the answer.
+        // SAFETY: [place] three valid places for the answer.
         unsafe { acl!(&*self.runtime, aclrtGetVersion(&mut major, &mut minor, &mut patch)) }?;
         Ok(AclVersion { major, minor, patch })
     }
@@ -143,12 +151,12 @@ impl Acl {
         let Some(name) = self.runtime.api.aclrtGetSocName else {
             return Err(Error::MissingSymbol { function: "aclrtGetSocName" });
         };
-        // SAFETY: the function takes nothing, and ACL is initialised.
+        // SAFETY: [plain] the function takes nothing, and ACL is initialised.
         let name = unsafe { name() };
         if name.is_null() {
             return Ok(None);
         }
-        // SAFETY: ACL returned a NUL-terminated string in static storage.
+        // SAFETY: [text] ACL returned a NUL-terminated string in static storage.
         Ok(Some(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()))
     }
 
@@ -161,7 +169,7 @@ impl Acl {
     pub fn run_mode(&self) -> Result<RunMode> {
         guard::check("aclrtGetRunMode")?;
         let mut mode = sys::ACL_HOST;
-        // SAFETY: a valid place for the answer.
+        // SAFETY: [place] a valid place for the answer.
         unsafe { acl!(&*self.runtime, aclrtGetRunMode(&mut mode)) }?;
         Ok(if mode == sys::ACL_DEVICE { RunMode::Device } else { RunMode::Host })
     }
@@ -175,7 +183,7 @@ impl Acl {
     pub fn device_count(&self) -> Result<u32> {
         guard::check("aclrtGetDeviceCount")?;
         let mut count = 0;
-        // SAFETY: a valid place for the answer.
+        // SAFETY: [place] a valid place for the answer.
         unsafe { acl!(&*self.runtime, aclrtGetDeviceCount(&mut count)) }?;
         Ok(count)
     }
@@ -226,7 +234,8 @@ impl Acl {
     /// whose closures own handles.
     ///
     /// Returns `false`, and does nothing, when ACL was already initialised by other code when this crate came: then that code
-    /// finalises it. Afterwards ACL may be initialised again with the same configuration.
+    /// finalises it. So it does when other code has finalised ACL meanwhile. Afterwards ACL may be initialised again with the same
+    /// configuration.
     ///
     /// # Errors
     ///
@@ -253,12 +262,17 @@ impl Acl {
             drop(runtimes);
             thread::sleep(Duration::from_millis(1));
         };
-        let owned = self.runtime.owns_init.load(Ordering::Relaxed);
+        let mut owned = self.runtime.owns_init.load(Ordering::Relaxed);
         if owned {
-            // SAFETY: no handle of this crate is left, so nothing of it can call ACL any more until it is initialised again.
-            unsafe { acl!(&*self.runtime, aclFinalize()) }?;
+            // SAFETY: [once] no handle of this crate is left, so nothing of it can call ACL any more until it is initialised again.
+            match unsafe { acl!(&*self.runtime, aclFinalize()) } {
+                // Other code has done that: it must not be taken for initialised any more.
+                Err(Error::Acl(error)) if error.code.0 == sys::ACL_ERROR_REPEAT_FINALIZE => owned = false,
+                result => result?,
+            }
         }
         runtimes.retain(|runtime| !Arc::ptr_eq(runtime, &self.runtime));
+        event!(INFO, "ascendcl::init", op = "aclFinalize", backend = %self.runtime.backend, "finalised");
         Ok(owned)
     }
 
@@ -291,7 +305,7 @@ impl AclBuilder {
     }
 
     /// Loads this library file instead of looking for an installed CANN. It counts for more than `ASCENDCL_BACKEND` and
-    /// `ASCENDCL_LIBRARY`, and for nothing with [`BackendChoice::Sim`].
+    /// `ASCENDCL_LIBRARY`; with [`BackendChoice::Sim`] it is an error.
     pub fn library(mut self, path: impl Into<PathBuf>) -> Self {
         self.library = Some(path.into());
         self
@@ -312,6 +326,8 @@ impl AclBuilder {
     #[doc(alias = "aclInit")]
     pub fn build(self) -> Result<Acl> {
         guard::check("aclInit")?;
+        // Before anything is locked or loaded: a child that is forked meanwhile gets an error instead of a lock held for ever.
+        guard::watch_forks();
         let (api, backend) = backend::load(self.choice, self.library.as_deref())?;
         initialise(api, backend, self.config.as_deref())
     }
@@ -319,6 +335,7 @@ impl AclBuilder {
 
 fn initialise(api: &'static AclApi, backend: Backend, config: Option<&Path>) -> Result<Acl> {
     guard::check("aclInit")?;
+    guard::watch_forks();
     let config = match config {
         Some(path) => Some(CString::new(path.as_os_str().as_encoded_bytes()).map_err(|_| {
             Error::Backend(format!("{}: the path of the configuration has a NUL in it", path.display()))
@@ -335,10 +352,15 @@ fn initialise(api: &'static AclApi, backend: Backend, config: Option<&Path>) -> 
         }
         return Ok(Acl { runtime: runtime.clone() });
     }
-    guard::watch_forks();
-    let runtime = Runtime { api, backend, owns_init: AtomicBool::new(true) };
+    // From here on threads of this crate may be started, and ACL may be given the address of a function.
+    sys::keep_loaded(initialise as *const c_void).map_err(|error| Error::Os {
+        op: "keeping the code of this crate loaded",
+        message: error.to_string(),
+    })?;
+    span!(INFO, "ascendcl::init", "init", op = "aclInit", %backend);
+    let runtime = Runtime { api, backend, owns_init: AtomicBool::new(true), siblings: ByContext::default() };
     let path = config.as_ref().map_or(ptr::null(), |path| path.as_ptr());
-    // SAFETY: `path` is NULL or a NUL-terminated string that outlives the call.
+    // SAFETY: [text] `path` is NULL or a NUL-terminated string that outlives the call.
     match unsafe { acl!(&runtime, aclInit(path)) } {
         Ok(()) => {}
         // Other code of this process was first: it owns the finalisation, and this is no failure.
@@ -349,7 +371,9 @@ fn initialise(api: &'static AclApi, backend: Backend, config: Option<&Path>) -> 
     }
     // Whatever text that left behind is not about the next failure.
     recent_message(api);
+    exit::watch(api, Stage::Initialised);
     let runtime = Arc::new(runtime);
     runtimes.push(runtime.clone());
+    event!(INFO, "ascendcl::init", op = "aclInit", backend = %runtime.backend, "initialised");
     Ok(Acl { runtime })
 }

@@ -17,6 +17,7 @@ use std::{
 /// assert!("typo".parse::<BackendChoice>().is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum BackendChoice {
     /// CANN if it is installed, otherwise the simulator (with feature `sim`), which is said once through [`log::warn!`]. A CANN
     /// that is found but cannot be loaded is an error, never a reason to simulate.
@@ -48,6 +49,7 @@ pub struct ParseBackendError(String);
 
 /// What answers the calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Backend {
     /// An installed CANN.
@@ -59,6 +61,20 @@ pub enum Backend {
     Sim,
     /// A table of functions that the program brought itself.
     Custom,
+}
+
+impl Backend {
+    /// Where an installed CANN is looked for when the program names no library: what the environment says, where CANN was when this
+    /// program was built, and the usual places.
+    ///
+    /// ```
+    /// for candidate in ascendcl::Backend::search().candidates() {
+    ///     println!("{} ({})", candidate.path.display(), candidate.origin);
+    /// }
+    /// ```
+    pub fn search() -> Search {
+        Search::from_env().hint(option_env!("ASCENDCL_BUILD_LIB_DIR").map(Path::new))
+    }
 }
 
 impl fmt::Display for Backend {
@@ -80,9 +96,16 @@ pub(crate) fn load(
     library: Option<&Path>,
 ) -> Result<(&'static AclApi, Backend)> {
     let choice = match (choice, library) {
-        (Some(choice), _) => choice,
+        // Neither is quietly left out.
+        (Some(BackendChoice::Sim), Some(library)) => {
+            return Err(Error::Backend(format!(
+                "the simulator was chosen, and the library {} was named: leave out one of them",
+                library.display()
+            )));
+        }
         // A library that was named is meant.
-        (None, Some(_)) => BackendChoice::Cann,
+        (_, Some(_)) => BackendChoice::Cann,
+        (Some(choice), None) => choice,
         (None, None) => from_env()?,
     };
     match choice {
@@ -127,7 +150,7 @@ fn simulator() -> Result<(&'static AclApi, Backend)> {
 fn cann(library: Option<&Path>) -> Result<(&'static AclApi, Backend)> {
     let search = match library {
         Some(library) => Search::file(library),
-        None => Search::from_env().hint(option_env!("ASCENDCL_BUILD_LIB_DIR").map(Path::new)),
+        None => Backend::search(),
     };
     let library = Library::open(&search)?;
     for skipped in library.skipped() {

@@ -10,15 +10,18 @@
 //! [`Context::enter`] binds once for many calls: inside it a call costs one comparison in thread-local storage.
 
 use crate::{
-    Device, Result,
-    callback::ReportThread,
+    Acl, Device, Error, Result,
+    callback::{Listening, ReportThread},
     current::{self, Identity, Restore},
     drop_hook,
     guard::{self, Disposal},
+    limbo::keep_for_ever,
+    observe::span,
     reaper,
     runtime::{Runtime, SendRaw, Site, acl, millis},
+    siblings::Siblings,
 };
-use ascendcl_sys as sys;
+use ascendcl_sys::{self as sys, AclApi};
 use std::{
     fmt,
     marker::PhantomData,
@@ -53,15 +56,19 @@ pub struct Context {
 
 pub(crate) struct ContextInner {
     device: Device,
+    /// Of the device's backend. Here because each call wants it, at once.
+    api: &'static AclApi,
     identity: Identity,
     owned: bool,
     report: Mutex<Option<Arc<ReportThread>>>,
+    /// The same for all handles of one context of ACL, such as those of the primary one, which are made anew each time.
+    siblings: Arc<Siblings>,
 }
 
-// SAFETY: the only field that is not Send and Sync by itself has the raw handle of the C library, which this crate never
+// SAFETY: [threads] the only field that is not Send and Sync by itself has the raw handle of the C library, which this crate never
 // dereferences; a context may be current on many threads at once and destroyed on any.
 unsafe impl Send for ContextInner {}
-// SAFETY: as above.
+// SAFETY: [threads] as above.
 unsafe impl Sync for ContextInner {}
 
 fn next_serial() -> u64 {
@@ -87,7 +94,8 @@ impl Device {
     #[doc(alias = "aclrtSetDevice")]
     #[doc(alias = "aclrtGetCurrentContext")]
     pub fn primary_context(&self) -> Context {
-        Context::new(self, self.raw_primary(), false)
+        // The device keeps it.
+        Context::new(self, self.raw_primary(), false, true)
     }
 }
 
@@ -96,21 +104,24 @@ impl Context {
         guard::check("aclrtCreateContext")?;
         let restore = Restore::new(device.acl());
         let mut raw = ptr::null_mut();
-        // SAFETY: a valid place for the answer. The context is destroyed by `ContextInner::drop`.
+        // SAFETY: [place] a valid place for the answer. The context is destroyed by `ContextInner::drop`.
         unsafe { acl!(device, aclrtCreateContext(&mut raw, device.id())) }?;
-        drop(restore);
         current::hold(device, raw);
-        Ok(Context::new(device, raw, true))
+        current::left(device, raw);
+        drop(restore);
+        Ok(Context::new(device, raw, true, true))
     }
 
-    fn new(device: &Device, raw: sys::aclrtContext, owned: bool) -> Context {
+    fn new(device: &Device, raw: sys::aclrtContext, owned: bool, held: bool) -> Context {
         let report = Mutex::new(None);
         Context {
             inner: Arc::new(ContextInner {
                 device: device.clone(),
-                identity: Identity { raw, serial: next_serial() },
+                api: device.api(),
+                identity: Identity { raw, serial: next_serial(), held },
                 owned,
                 report,
+                siblings: device.runtime().siblings.of(raw),
             }),
         }
     }
@@ -125,7 +136,7 @@ impl Context {
         if owned {
             current::hold(device, raw);
         }
-        Context::new(device, raw, owned)
+        Context::new(device, raw, owned, owned)
     }
 
     /// The C handle. It stays valid as long as this context does.
@@ -172,41 +183,68 @@ impl Context {
         Ok(Entered { _restore: restore, _not_send: PhantomData })
     }
 
-    /// Waits for all streams of this context.
+    /// Waits for all streams of this context: for each stream that has a handle by itself, and then for what else there is, such as streams of other
+    /// code, and those that were dropped and still work. While it waits for the latter, ACL may hold back an error of work that came in meanwhile, and
+    /// a wait for its stream, on another thread, would not be told.
     ///
     /// # Errors
     ///
-    /// An error that a task of one of them met on the device; [`Error::InCallback`](crate::Error::InCallback) inside a callback.
+    /// An error that a task met on the device. Its stream takes no more work then, as after a failed
+    /// [`Stream::synchronize`](crate::Stream::synchronize); nor does any stream of this context that is there, if nobody can tell whose task it was.
+    /// [`Error::InCallback`](crate::Error::InCallback) inside a callback.
     #[doc(alias = "aclrtSynchronizeDevice")]
     pub fn synchronize(&self) -> Result<()> {
-        self.bind("aclrtSynchronizeDevice")?;
-        // SAFETY: no arguments; this context is current.
-        unsafe { acl!(self, aclrtSynchronizeDevice()) }
+        const OP: &str = "aclrtSynchronizeDevice";
+        span!(DEBUG, "ascendcl::wait", "wait", op = OP, device = self.device().id());
+        self.bind(OP)?;
+        let _listening = self.listen();
+        self.siblings().wait(OP, None, |_| {
+            // SAFETY: [plain] no arguments; this context is current.
+            unsafe { acl!(self, aclrtSynchronizeDevice()) }
+        })
     }
 
     /// Waits for all streams of this context, but no longer than `timeout` (resolution: one millisecond, rounded up).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout); the streams go on working.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout): the streams go on working. Otherwise as [`Context::synchronize`].
     #[doc(alias = "aclrtSynchronizeDeviceWithTimeout")]
     pub fn synchronize_timeout(&self, timeout: Duration) -> Result<()> {
-        self.bind("aclrtSynchronizeDeviceWithTimeout")?;
-        // SAFETY: a plain integer; this context is current.
-        unsafe { acl!(self, aclrtSynchronizeDeviceWithTimeout(millis(timeout))) }
+        const OP: &str = "aclrtSynchronizeDeviceWithTimeout";
+        span!(DEBUG, "ascendcl::wait", "wait", op = OP, device = self.device().id());
+        self.bind(OP)?;
+        let _listening = self.listen();
+        self.siblings().wait(OP, Some(timeout), |left| {
+            // SAFETY: [plain] a plain integer; this context is current.
+            unsafe { acl!(self, aclrtSynchronizeDeviceWithTimeout(millis(left.unwrap_or(timeout)))) }
+        })
+    }
+
+    /// The streams of this context.
+    pub(crate) fn siblings(&self) -> &Siblings {
+        &self.inner.siblings
+    }
+
+    /// Refuses what belongs to another backend, which knows nothing of its addresses and handles: to that one they are any numbers.
+    #[inline]
+    pub(crate) fn check_backend(&self, op: &'static str, what: &str, other: &Context) -> Result<()> {
+        let (here, there) = (self.device().acl(), other.device().acl());
+        if Arc::ptr_eq(here.runtime(), there.runtime()) { Ok(()) } else { Err(mixed(op, what, here, there)) }
     }
 
     /// Makes this context current, unless the thread is known to be in it. To be called before each C call that needs it.
     #[inline]
     pub(crate) fn bind(&self, op: &'static str) -> Result<()> {
-        guard::check(op)?;
-        if current::is_entered(self.inner.identity) {
+        // What enqueues passes here each time.
+        if guard::allows() && current::is_entered(self.inner.identity) {
             return Ok(());
         }
-        current::bind(&*self.inner, self.inner.identity)
+        self.bind_checked(op)
     }
 
     /// As [`Context::bind`], but always asks ACL: for calls that would quietly work in a wrong context.
+    #[inline(never)]
     pub(crate) fn bind_checked(&self, op: &'static str) -> Result<()> {
         guard::check(op)?;
         current::bind(&*self.inner, self.inner.identity)
@@ -214,6 +252,10 @@ impl Context {
 
     /// Runs a destructor's C call in this context, and puts back what was current.
     pub(crate) fn release(&self, action: impl FnOnce() -> Result<()>) {
+        // Nothing is to be put back where it is known to be current.
+        if current::is_entered(self.inner.identity) {
+            return drop_hook::report_failure(action());
+        }
         let _restore = Restore::new(self.device().acl());
         drop_hook::report_failure(current::bind(&*self.inner, self.inner.identity).and_then(|()| action()));
     }
@@ -242,9 +284,17 @@ impl Context {
         }
     }
 
+    /// Lets the report thread, if there is one, ask for reports until the answer is dropped.
+    pub(crate) fn listen(&self) -> Option<Listening> {
+        let report = self.inner.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.as_ref().and_then(|thread| thread.listen())
+    }
+
     /// Whether both are handles of one context.
+    #[inline]
     pub(crate) fn is(&self, other: &Context) -> bool {
-        self.inner.identity.raw == other.inner.identity.raw && self.device() == other.device()
+        Arc::ptr_eq(&self.inner, &other.inner)
+            || self.inner.identity.raw == other.inner.identity.raw && self.device() == other.device()
     }
 }
 
@@ -271,6 +321,11 @@ impl Site for ContextInner {
         self.device.runtime()
     }
 
+    #[inline]
+    fn api(&self) -> &'static AclApi {
+        self.api
+    }
+
     fn device_id(&self) -> Option<i32> {
         Some(self.device.id())
     }
@@ -280,6 +335,11 @@ impl Site for Context {
     #[inline]
     fn runtime(&self) -> &Runtime {
         self.inner.runtime()
+    }
+
+    #[inline]
+    fn api(&self) -> &'static AclApi {
+        self.inner.api
     }
 
     fn device_id(&self) -> Option<i32> {
@@ -315,6 +375,12 @@ impl fmt::Debug for Entered<'_> {
     }
 }
 
+#[cold]
+fn mixed(op: &'static str, what: &str, here: &Acl, there: &Acl) -> Error {
+    let what = format!("the {what} belongs to another backend ({}, not {})", there.backend(), here.backend());
+    Error::Mismatch { op, what }
+}
+
 /// A context without handles.
 struct Ending {
     device: Device,
@@ -330,9 +396,10 @@ impl Ending {
             return false;
         }
         if self.owned {
-            current::release(&self.device, self.raw.get());
+            // Asked for what is current before it counts as gone: it may be this very context, which is not put back then.
             let _restore = Restore::new(self.device.acl());
-            // SAFETY: `raw` came from aclrtCreateContext, or is owned by contract of `from_raw`; everything made in it held a clone
+            current::release(&self.device, self.raw.get());
+            // SAFETY: [once] `raw` came from aclrtCreateContext, or is owned by contract of `from_raw`; everything made in it held a clone
             // of the context, so it is gone, and this is the only destruction: nobody calls this again after true.
             drop_hook::report_failure(unsafe { acl!(&self.device, aclrtDestroyContext(self.raw.get())) });
         }
@@ -354,14 +421,15 @@ impl Drop for ContextInner {
         let report = self.report.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let disposal = guard::disposal();
         if let Disposal::Never = disposal {
-            // The report thread is not in this process: there is nothing to stop.
-            std::mem::forget(report);
-            return;
+            // The report thread is not in this process, or ends with it: there is nothing to stop.
+            return keep_for_ever(report);
         }
         let (device, raw) = (self.device.clone(), SendRaw::new(self.identity.raw));
         let mut ending = Ending { device, raw, owned: self.owned, report };
         // A thread that is inside a callback may be the report thread.
-        if !matches!(disposal, Disposal::Now) || !ending.end(REPORT_PATIENCE) {
+        // On the reaper's thread all others that end would wait behind it.
+        let patience = if guard::is_own_thread() { Duration::ZERO } else { REPORT_PATIENCE };
+        if !matches!(disposal, Disposal::Now) || !ending.end(patience) {
             reaper::watch(ending);
         }
     }

@@ -9,7 +9,7 @@ use crate::{
 };
 use ascendcl_sys::{self as sys, AclApi};
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, btree_map::Entry},
     ptr,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -23,6 +23,8 @@ thread_local! {
     static CURRENT: Cell<u64> = const { Cell::new(0) };
     /// The backend of that context, by the address of its table. Each backend has a current context of its own.
     static BACKEND: Cell<*const AclApi> = const { Cell::new(ptr::null()) };
+    /// The context that this crate keeps alive and made current last, by backend. ACL may name it when it was destroyed on another thread.
+    static LEFT: RefCell<BTreeMap<usize, usize>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// Notes what is current now, as far as this crate knows.
@@ -45,6 +47,8 @@ pub(crate) struct Identity {
     pub(crate) raw: sys::aclrtContext,
     /// Unlike addresses, never used again in this process. 0 is not remembered.
     pub(crate) serial: u64,
+    /// Whether this crate keeps it alive: see [`hold`].
+    pub(crate) held: bool,
 }
 
 /// What is current in this thread; null if nothing is.
@@ -53,7 +57,7 @@ fn current(acl: &impl Site) -> Result<sys::aclrtContext> {
         return Err(Error::MissingSymbol { function: "aclrtGetCurrentContext" });
     };
     let mut raw = ptr::null_mut();
-    // SAFETY: a valid place for the answer.
+    // SAFETY: [place] a valid place for the answer.
     if unsafe { get(&mut raw) } == 0 {
         Ok(raw)
     } else {
@@ -90,28 +94,41 @@ pub(crate) fn release(site: &impl Site, raw: sys::aclrtContext) {
     }
 }
 
+/// A context that this crate keeps alive was made current in this thread.
+pub(crate) fn left(site: &impl Site, raw: sys::aclrtContext) {
+    let (backend, raw) = key(site, raw);
+    // Fails only while the thread is being torn down.
+    let _ = LEFT.try_with(|left| left.borrow_mut().insert(backend, raw));
+}
+
+/// Whether this crate has made it current in this thread, and keeps it alive or has destroyed it since.
+fn was_left(site: &impl Site, raw: sys::aclrtContext) -> bool {
+    let (backend, raw) = key(site, raw);
+    LEFT.try_with(|left| left.borrow().get(&backend) == Some(&raw)).unwrap_or(true)
+}
+
 /// Puts back, when dropped, the context that was current when it was made. Where none was, what is current stays: ACL cannot set
 /// none. So it does where this crate has destroyed that context since.
 pub(crate) struct Restore<'a> {
     acl: &'a Acl,
     raw: sys::aclrtContext,
     serial: u64,
-    /// Whether this crate kept it alive then.
-    held: bool,
+    /// Whether it is one that this crate keeps alive: what ACL names may be gone already, or go meanwhile.
+    ours: bool,
 }
 
 impl<'a> Restore<'a> {
     pub(crate) fn new(acl: &'a Acl) -> Self {
         let raw = current(acl).unwrap_or(ptr::null_mut());
-        let held = !raw.is_null() && held().contains_key(&key(acl, raw));
-        Restore { acl, raw, serial: remembered(acl), held }
+        let ours = !raw.is_null() && (was_left(acl, raw) || held().contains_key(&key(acl, raw)));
+        Restore { acl, raw, serial: remembered(acl), ours }
     }
 }
 
 impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        // A guard that was alive when the process forked: its context is the parent's.
-        if guard::forked() {
+        // A guard that was alive when the process forked: its context is the parent's. When the process exits there is none any more.
+        if guard::is_over() {
             return;
         }
         let mut serial = 0;
@@ -119,14 +136,19 @@ impl Drop for Restore<'_> {
             let now = current(self.acl).unwrap_or(ptr::null_mut());
             // Locked until it is current, so that no other thread destroys it meanwhile.
             let held = held();
-            let alive = !self.held || held.contains_key(&key(self.acl, self.raw));
+            let alive = !self.ours || held.contains_key(&key(self.acl, self.raw));
             let put_back = || {
-                // SAFETY: the context is alive: this crate has not destroyed it. One of other code was current a moment ago, and
+                // SAFETY: [handle] the context is alive: this crate has not destroyed it. One of other code was current a moment ago, and
                 // destroying it in between is up to that code.
                 unsafe { acl!(self.acl, aclrtSetCurrentContext(self.raw)) }
             };
-            if now == self.raw || (alive && put_back().is_ok()) {
+            if now == self.raw {
                 serial = self.serial;
+            } else if alive && put_back().is_ok() {
+                serial = self.serial;
+                if self.ours {
+                    left(self.acl, self.raw);
+                }
             }
         }
         remember(self.acl, serial);
@@ -136,8 +158,11 @@ impl Drop for Restore<'_> {
 /// Makes a context current, unless it is.
 pub(crate) fn bind(site: &impl Site, context: Identity) -> Result<()> {
     if current(site)? != context.raw {
-        // SAFETY: the context is alive: the caller holds the handle that owns it.
+        // SAFETY: [handle] the context is alive: the caller holds the handle that owns it.
         unsafe { acl!(site, aclrtSetCurrentContext(context.raw)) }?;
+        if context.held {
+            left(site, context.raw);
+        }
     }
     remember(site, context.serial);
     Ok(())

@@ -4,7 +4,9 @@ use crate::{
     Acl, Error, Result,
     current::{self, Identity, Restore},
     drop_hook,
+    exit::{self, Stage},
     guard::{self, Disposal},
+    observe::span,
     reaper,
     runtime::{Runtime, SendRaw, Site, acl},
 };
@@ -41,14 +43,15 @@ pub(crate) struct DeviceInner {
     primary: sys::aclrtContext,
 }
 
-// SAFETY: the only field that is not Send and Sync by itself is `primary`, a handle of the C library that this crate never
+// SAFETY: [threads] the only field that is not Send and Sync by itself is `primary`, a handle of the C library that this crate never
 // dereferences; ACL's functions on contexts may be called from any thread.
 unsafe impl Send for DeviceInner {}
-// SAFETY: as above.
+// SAFETY: [threads] as above.
 unsafe impl Sync for DeviceInner {}
 
 /// Memory of a device, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryInfo {
     /// Not allocated. Allocations are rounded up, so they may take more than they asked for.
     pub free: usize,
@@ -61,12 +64,14 @@ impl Device {
         guard::check("aclrtSetDevice")?;
         let site = Unopened { acl, id };
         let restore = Restore::new(acl);
-        // SAFETY: plain integer argument; a successful call is paired with one aclrtResetDevice in `DeviceInner::drop`.
+        // SAFETY: [plain] plain integer argument; a successful call is paired with one aclrtResetDevice in `DeviceInner::drop`.
         unsafe { acl!(&site, aclrtSetDevice(id)) }?;
         let mut primary = ptr::null_mut();
-        // SAFETY: a valid place for the answer.
+        // SAFETY: [place] a valid place for the answer.
         let answer = unsafe { acl!(&site, aclrtGetCurrentContext(&mut primary)) };
         current::hold(acl, primary);
+        current::left(acl, primary);
+        exit::watch(acl.api(), Stage::DeviceOpened);
         let inner = DeviceInner { acl: acl.clone(), id, primary };
         drop(restore);
         // After an error the device is reset by the drop of `inner`.
@@ -112,7 +117,7 @@ impl Device {
     fn memory_info_of(&self, kind: sys::aclrtMemAttr) -> Result<MemoryInfo> {
         let (mut free, mut total) = (0, 0);
         let _bound = self.inner.bind_primary("aclrtGetMemInfo")?;
-        // SAFETY: two valid places for the answer; the device's primary context is current.
+        // SAFETY: [place] two valid places for the answer; the device's primary context is current.
         unsafe { acl!(&*self.inner, aclrtGetMemInfo(kind, &mut free, &mut total)) }?;
         Ok(MemoryInfo { free, total })
     }
@@ -121,12 +126,16 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// An error that a task met on the device; [`Error::InCallback`] inside a callback.
+    /// As [`Context::synchronize`](crate::Context::synchronize).
     #[doc(alias = "aclrtSynchronizeDevice")]
     pub fn synchronize(&self) -> Result<()> {
-        let _bound = self.inner.bind_primary("aclrtSynchronizeDevice")?;
-        // SAFETY: no arguments; the device's primary context is current.
-        unsafe { acl!(&*self.inner, aclrtSynchronizeDevice()) }
+        const OP: &str = "aclrtSynchronizeDevice";
+        span!(DEBUG, "ascendcl::wait", "wait", op = OP, device = self.id());
+        let _bound = self.inner.bind_primary(OP)?;
+        self.inner.runtime().siblings.of(self.inner.primary).wait(OP, None, |_| {
+            // SAFETY: [plain] no arguments; the device's primary context is current.
+            unsafe { acl!(&*self.inner, aclrtSynchronizeDevice()) }
+        })
     }
 
     /// Whether this device can reach the memory of `peer`.
@@ -142,7 +151,7 @@ impl Device {
             return Ok(true);
         }
         let mut can = 0;
-        // SAFETY: a valid place for the answer.
+        // SAFETY: [place] a valid place for the answer.
         unsafe { acl!(&*self.inner, aclrtDeviceCanAccessPeer(&mut can, self.id(), peer.id())) }?;
         Ok(can != 0)
     }
@@ -161,7 +170,7 @@ impl Device {
             return Ok(());
         }
         let _bound = self.inner.bind_primary(OP)?;
-        // SAFETY: plain integers; flags must be 0.
+        // SAFETY: [plain] plain integers; flags must be 0.
         unsafe { acl!(&*self.inner, aclrtDeviceEnablePeerAccess(peer.id(), 0)) }
     }
 
@@ -177,7 +186,7 @@ impl Device {
             return Ok(());
         }
         let _bound = self.inner.bind_primary(OP)?;
-        // SAFETY: a plain integer.
+        // SAFETY: [plain] a plain integer.
         unsafe { acl!(&*self.inner, aclrtDeviceDisablePeerAccess(peer.id())) }
     }
 
@@ -203,8 +212,10 @@ impl Device {
 
 impl PartialEq for Device {
     /// Whether both are the same device of the same backend.
+    #[inline]
     fn eq(&self, other: &Device) -> bool {
-        self.id() == other.id() && Arc::ptr_eq(self.inner.acl.runtime(), other.inner.acl.runtime())
+        Arc::ptr_eq(&self.inner, &other.inner)
+            || self.id() == other.id() && Arc::ptr_eq(self.inner.acl.runtime(), other.inner.acl.runtime())
     }
 }
 
@@ -241,7 +252,7 @@ impl DeviceInner {
     fn bind_primary(&self, op: &'static str) -> Result<Restore<'_>> {
         guard::check(op)?;
         let restore = Restore::new(&self.acl);
-        current::bind(self, Identity { raw: self.primary, serial: 0 })?;
+        current::bind(self, Identity { raw: self.primary, serial: 0, held: true })?;
         Ok(restore)
     }
 }
@@ -263,9 +274,10 @@ impl Site for Unopened<'_> {
 }
 
 fn reset(acl: &Acl, id: i32, primary: sys::aclrtContext) {
-    current::release(acl, primary);
+    // Asked for what is current before it counts as gone: it may be this very context, which is not put back then.
     let _restore = Restore::new(acl);
-    // SAFETY: pairs the aclrtSetDevice of `Device::open`. Everything that was made on the device through this crate held a
+    current::release(acl, primary);
+    // SAFETY: [once] pairs the aclrtSetDevice of `Device::open`. Everything that was made on the device through this crate held a
     // clone of the device, so it is gone.
     drop_hook::report_failure(unsafe { acl!(&Unopened { acl, id }, aclrtResetDevice(id)) });
 }

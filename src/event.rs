@@ -2,9 +2,11 @@
 
 use crate::{
     Context, Device, Error, Result,
+    observe::span,
+    record::Records,
     runtime::{Runtime, SendRaw, Site, acl, millis},
 };
-use ascendcl_sys as sys;
+use ascendcl_sys::{self as sys, AclApi};
 use std::{
     fmt, ptr,
     sync::{
@@ -49,6 +51,7 @@ pub(crate) enum EventKind {
 
 /// Whether an event has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 pub enum EventStatus {
     /// It was never recorded.
     NotRecorded,
@@ -95,13 +98,15 @@ struct EventInner {
     kind: EventKind,
     owned: bool,
     recorded: AtomicBool,
+    /// For who awaits it.
+    records: Records,
 }
 
-// SAFETY: the only field that is not Send and Sync by itself is `raw`, a handle of the C library that this crate never
+// SAFETY: [threads] the only field that is not Send and Sync by itself is `raw`, a handle of the C library that this crate never
 // dereferences; events may be recorded, queried and waited for from several threads, and are destroyed only when no
 // handle is left.
 unsafe impl Send for EventInner {}
-// SAFETY: as above.
+// SAFETY: [threads] as above.
 unsafe impl Sync for EventInner {}
 
 impl Context {
@@ -114,7 +119,7 @@ impl Context {
     pub fn create_event(&self) -> Result<Event> {
         self.bind_checked("aclrtCreateEvent")?;
         let mut raw = ptr::null_mut();
-        // SAFETY: a valid place for the answer; the context is current.
+        // SAFETY: [place] a valid place for the answer; the context is current.
         unsafe { acl!(self, aclrtCreateEvent(&mut raw)) }?;
         Ok(Event::new(self, raw, EventKind::Plain, true, false))
     }
@@ -132,7 +137,7 @@ impl Context {
     pub fn create_event_with_flags(&self, flags: EventFlags) -> Result<Event> {
         self.bind_checked("aclrtCreateEventWithFlag")?;
         let mut raw = ptr::null_mut();
-        // SAFETY: as in `create_event`.
+        // SAFETY: [place] as in `create_event`.
         unsafe { acl!(self, aclrtCreateEventWithFlag(&mut raw, flags.bits())) }?;
         Ok(Event::new(self, raw, EventKind::Flags(flags), true, false))
     }
@@ -147,16 +152,42 @@ impl Context {
     pub fn create_event_ex(&self, flags: EventFlags) -> Result<Event> {
         self.bind_checked("aclrtCreateEventExWithFlag")?;
         let mut raw = ptr::null_mut();
-        // SAFETY: as in `create_event`.
+        // SAFETY: [place] as in `create_event`.
         unsafe { acl!(self, aclrtCreateEventExWithFlag(&mut raw, flags.bits())) }?;
         Ok(Event::new(self, raw, EventKind::Ex(flags), true, false))
     }
+
+    /// How many more events the device has, for all processes together.
+    ///
+    /// # Errors
+    ///
+    /// An error of ACL; [`Error::MissingSymbol`] before CANN 8.5.
+    #[doc(alias = "aclrtGetEventAvailNum")]
+    pub fn available_events(&self) -> Result<u32> {
+        self.bind_checked("aclrtGetEventAvailNum")?;
+        let mut events = 0;
+        // SAFETY: [place] a valid place for the answer; the context is current.
+        unsafe { acl!(self, aclrtGetEventAvailNum(&mut events)) }?;
+        Ok(events)
+    }
+}
+
+#[cold]
+fn across_devices(op: &'static str, event: &Device, stream: &Device) -> Error {
+    let what = format!(
+        "the event is of device {}, the stream of device {}; events order streams of one device, across devices the host has to wait",
+        event.id(),
+        stream.id()
+    );
+    Error::Mismatch { op, what }
 }
 
 impl Event {
     fn new(context: &Context, raw: sys::aclrtEvent, kind: EventKind, owned: bool, recorded: bool) -> Event {
-        let recorded = AtomicBool::new(recorded);
-        Event { inner: Arc::new(EventInner { context: context.clone(), raw, kind, owned, recorded }) }
+        let (recorded, records) = (AtomicBool::new(recorded), Records::default());
+        Event {
+            inner: Arc::new(EventInner { context: context.clone(), raw, kind, owned, recorded, records }),
+        }
     }
 
     /// Takes over an event that other code made with `aclrtCreateEvent`, or, with `flags`, with `aclrtCreateEventWithFlag`.
@@ -198,18 +229,20 @@ impl Event {
     #[doc(alias = "aclrtQueryEvent")]
     pub fn query(&self) -> Result<EventStatus> {
         self.inner.context.bind("aclrtQueryEventStatus")?;
-        if !self.inner.recorded.load(Ordering::Acquire) {
+        if !self.is_recorded() {
             return Ok(EventStatus::NotRecorded);
         }
-        let complete = if self.api().aclrtQueryEventStatus.is_some() {
+        // Events of the newer kind came after this function, and the older query does not know them.
+        let newer = matches!(self.inner.kind, EventKind::Ex(_));
+        let complete = if newer || self.api().aclrtQueryEventStatus.is_some() {
             let mut status = sys::ACL_EVENT_RECORDED_STATUS_NOT_READY;
-            // SAFETY: the event is alive; a valid place for the answer.
+            // SAFETY: [handle, place] the event is alive; a valid place for the answer.
             unsafe { acl!(self, aclrtQueryEventStatus(self.inner.raw, &mut status)) }?;
             status == sys::ACL_EVENT_RECORDED_STATUS_COMPLETE
         } else {
             // Before CANN 6: the older query, whose values are the other way round.
             let mut status = sys::ACL_EVENT_STATUS_NOT_READY;
-            // SAFETY: as above.
+            // SAFETY: [handle, place] as above.
             unsafe { acl!(self, aclrtQueryEvent(self.inner.raw, &mut status)) }?;
             status == sys::ACL_EVENT_STATUS_COMPLETE
         };
@@ -242,7 +275,7 @@ impl Event {
             });
         }
         let mut status = sys::ACL_EVENT_WAIT_STATUS_NOT_READY;
-        // SAFETY: the event is alive; a valid place for the answer.
+        // SAFETY: [handle, place] the event is alive; a valid place for the answer.
         unsafe { acl!(self, aclrtQueryEventWaitStatus(self.inner.raw, &mut status)) }?;
         Ok(status == sys::ACL_EVENT_WAIT_STATUS_COMPLETE)
     }
@@ -254,8 +287,10 @@ impl Event {
     /// An error of ACL; [`Error::InCallback`] inside a callback, which the event may be waiting for.
     #[doc(alias = "aclrtSynchronizeEvent")]
     pub fn synchronize(&self) -> Result<()> {
+        span!(DEBUG, "ascendcl::wait", "wait", op = "aclrtSynchronizeEvent", device = self.device().id(), event = ?self.inner.raw);
         self.inner.context.bind("aclrtSynchronizeEvent")?;
-        // SAFETY: the event is alive as long as this handle.
+        let _listening = self.inner.context.listen();
+        // SAFETY: [handle] the event is alive as long as this handle.
         unsafe { acl!(self, aclrtSynchronizeEvent(self.inner.raw)) }
     }
 
@@ -266,8 +301,10 @@ impl Event {
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout); it may be waited for again.
     #[doc(alias = "aclrtSynchronizeEventWithTimeout")]
     pub fn synchronize_timeout(&self, timeout: Duration) -> Result<()> {
+        span!(DEBUG, "ascendcl::wait", "wait", op = "aclrtSynchronizeEventWithTimeout", device = self.device().id(), event = ?self.inner.raw);
         self.inner.context.bind("aclrtSynchronizeEventWithTimeout")?;
-        // SAFETY: as above.
+        let _listening = self.inner.context.listen();
+        // SAFETY: [handle] as above.
         unsafe { acl!(self, aclrtSynchronizeEventWithTimeout(self.inner.raw, millis(timeout))) }
     }
 
@@ -310,7 +347,7 @@ impl Event {
         }
         self.inner.context.bind(OP)?;
         let mut millis = 0.0;
-        // SAFETY: both events are alive; a valid place for the answer.
+        // SAFETY: [handle, place] both events are alive; a valid place for the answer.
         unsafe { acl!(self, aclrtEventElapsedTime(&mut millis, start.inner.raw, self.inner.raw)) }?;
         Ok(millis)
     }
@@ -327,13 +364,22 @@ impl Event {
         self.check_time_line(OP)?;
         self.inner.context.bind(OP)?;
         let mut micros = 0;
-        // SAFETY: the event is alive; a valid place for the answer.
+        // SAFETY: [handle, place] the event is alive; a valid place for the answer.
         unsafe { acl!(self, aclrtEventGetTimestamp(self.inner.raw, &mut micros)) }?;
         Ok(Duration::from_micros(micros))
     }
 
     pub(crate) fn kind(&self) -> EventKind {
         self.inner.kind
+    }
+
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.inner.recorded.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    pub(crate) fn records(&self) -> &Records {
+        &self.inner.records
     }
 
     #[inline]
@@ -346,25 +392,14 @@ impl Event {
 
     #[inline]
     pub(crate) fn check_device(&self, op: &'static str, stream: &Device) -> Result<()> {
-        if self.device() == stream {
-            return Ok(());
-        }
-        Err(Error::Mismatch {
-            op,
-            what: format!(
-                "the event is of device {}, the stream of device {}; events order streams of one device, across devices the host \
-                 has to wait",
-                self.device().id(),
-                stream.id()
-            ),
-        })
+        if self.device() == stream { Ok(()) } else { Err(across_devices(op, self.device(), stream)) }
     }
 
     #[inline]
     pub(crate) fn check_wait(&self, op: &'static str, stream: &Device) -> Result<()> {
         self.check_device(op, stream)?;
         let what = match self.inner.kind {
-            EventKind::Plain if self.inner.recorded.load(Ordering::Acquire) => return Ok(()),
+            EventKind::Plain if self.is_recorded() => return Ok(()),
             EventKind::Plain => {
                 "the event was never recorded; record it first, or create it with EventFlags::SYNC, which may be waited for before"
             }
@@ -386,7 +421,7 @@ impl Event {
                     what: "only events created with EventFlags::TIME_LINE take the time",
                 })
             }
-            _ if !self.inner.recorded.load(Ordering::Acquire) => Err(Error::EventMode {
+            _ if !self.is_recorded() => Err(Error::EventMode {
                 op,
                 what: "the event was never recorded, so it has no time; record it first",
             }),
@@ -420,6 +455,11 @@ impl Site for Event {
         self.inner.context.runtime()
     }
 
+    #[inline]
+    fn api(&self) -> &'static AclApi {
+        self.inner.context.api()
+    }
+
     fn device_id(&self) -> Option<i32> {
         self.inner.context.device_id()
     }
@@ -430,7 +470,7 @@ impl Drop for EventInner {
         if self.owned {
             let raw = SendRaw::new(self.raw);
             self.context.dispose(move |context| {
-                // SAFETY: no handle is left, so no call is using it, and this is the only destruction; queued records and waits stay
+                // SAFETY: [once] no handle is left, so no call is using it, and this is the only destruction; queued records and waits stay
                 // valid, because ACL frees what they need when they are done.
                 unsafe { acl!(context, aclrtDestroyEvent(raw.get())) }
             });

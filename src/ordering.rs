@@ -13,7 +13,10 @@ impl Stream {
     pub fn record(&self, event: &Event) -> Result<()> {
         const OP: &str = "aclrtRecordEvent";
         event.check_device(OP, self.device())?;
-        self.enqueue_record(event)
+        event.records().begin();
+        let number = self.enqueue_record(event)?;
+        event.records().on(self, number);
+        Ok(())
     }
 
     /// Lets the stream wait here until the event is complete. This thread does not wait.
@@ -30,7 +33,7 @@ impl Stream {
         const OP: &str = "aclrtStreamWaitEvent";
         event.check_wait(OP, self.device())?;
         self.enqueue(OP, |raw| {
-            // SAFETY: both are alive as long as their handles; ACL lets an event be destroyed while work with it is queued.
+            // SAFETY: [handle] both are alive as long as their handles; ACL lets an event be destroyed while work with it is queued.
             unsafe { acl!(self, aclrtStreamWaitEvent(raw, event.as_raw())) }
         })?;
         Ok(())
@@ -51,7 +54,7 @@ impl Stream {
         let seconds = timeout.as_secs().saturating_add(u64::from(timeout.subsec_nanos() > 0));
         let seconds = i32::try_from(seconds).unwrap_or(i32::MAX).max(1);
         self.enqueue(OP, |raw| {
-            // SAFETY: both are alive as long as their handles; ACL lets an event be destroyed while work with it is queued.
+            // SAFETY: [handle] both are alive as long as their handles; ACL lets an event be destroyed while work with it is queued.
             unsafe { acl!(self, aclrtStreamWaitEventWithTimeout(raw, event.as_raw(), seconds)) }
         })?;
         Ok(())
@@ -81,7 +84,7 @@ impl Stream {
             }
         }
         self.enqueue(OP, |raw| {
-            // SAFETY: both are alive as long as their handles; ACL lets an event be destroyed while work with it is queued.
+            // SAFETY: [handle] both are alive as long as their handles; ACL lets an event be destroyed while work with it is queued.
             unsafe { acl!(self, aclrtResetEvent(event.as_raw(), raw)) }
         })?;
         Ok(())

@@ -1,6 +1,6 @@
 //! One initialised backend of this process: its table of functions, and how answers become errors.
 
-use crate::{AclCode, AclError, Backend, Error, Result};
+use crate::{AclCode, AclError, Backend, Error, Result, guard, observe::event, siblings::ByContext};
 use ascendcl_sys::{AclApi, aclError};
 use core::ffi::c_void;
 use std::{ffi::CStr, sync::atomic::AtomicBool, time::Duration};
@@ -11,6 +11,8 @@ pub(crate) struct Runtime {
     pub(crate) backend: Backend,
     /// Whether `aclInit` was ours, so that `aclFinalize` is ours too.
     pub(crate) owns_init: AtomicBool,
+    /// Who hears of failed waits.
+    pub(crate) siblings: ByContext,
 }
 
 /// Something on whose behalf C functions are called.
@@ -20,6 +22,7 @@ pub(crate) trait Site {
     /// The device to name in errors.
     fn device_id(&self) -> Option<i32>;
 
+    #[inline]
     fn api(&self) -> &'static AclApi {
         self.runtime().api
     }
@@ -33,12 +36,18 @@ pub(crate) trait Site {
 
     #[cold]
     fn failure(&self, op: &'static str, status: aclError) -> Error {
-        Error::Acl(Box::new(AclError {
+        // The process has begun to exit during the call, and whatever the library says of that means nothing.
+        if let Err(error) = guard::check_over(op) {
+            return error;
+        }
+        let error = AclError {
             code: AclCode(status),
             op,
             device: self.device_id(),
             message: recent_message(self.api()),
-        }))
+        };
+        event!(DEBUG, "ascendcl::failure", op, device = error.device, code = status, %error);
+        Error::Acl(Box::new(error))
     }
 }
 
@@ -55,12 +64,15 @@ impl Site for Runtime {
 /// Takes the text that ACL has gathered for this thread.
 pub(crate) fn recent_message(api: &AclApi) -> String {
     let Some(recent) = api.aclGetRecentErrMsg else { return String::new() };
-    // SAFETY: the function takes nothing, and may be called at any time on any thread.
+    if guard::is_over() {
+        return String::new();
+    }
+    // SAFETY: [plain] the function takes nothing, and may be called at any time on any thread.
     let text = unsafe { recent() };
     if text.is_null() {
         return String::new();
     }
-    // SAFETY: ACL returned a NUL-terminated string that stays valid until the next call on this thread; it is copied before.
+    // SAFETY: [text] ACL returned a NUL-terminated string that stays valid until the next call on this thread; it is copied before.
     unsafe { CStr::from_ptr(text) }.to_string_lossy().trim().to_owned()
 }
 
@@ -72,7 +84,11 @@ macro_rules! acl {
     ($site:expr, $function:ident($($argument:expr),* $(,)?)) => {{
         let site = $site;
         match $crate::runtime::Site::api(site).$function {
-            Some(function) => $crate::runtime::Site::check(site, stringify!($function), function($($argument),*)),
+            // Asked before each call, so that an operation of several calls does not go on into the exit of the process.
+            Some(function) => match $crate::guard::check_over(stringify!($function)) {
+                Ok(()) => $crate::runtime::Site::check(site, stringify!($function), function($($argument),*)),
+                Err(error) => Err(error),
+            },
             None => Err($crate::Error::MissingSymbol { function: stringify!($function) }),
         }
     }};
@@ -83,7 +99,7 @@ pub(crate) use acl;
 #[derive(Clone, Copy)]
 pub(crate) struct SendRaw(*mut c_void);
 
-// SAFETY: handles of ACL may be used from any thread, and so may addresses; this crate does not dereference them.
+// SAFETY: [threads] handles of ACL may be used from any thread, and so may addresses; this crate does not dereference them.
 unsafe impl Send for SendRaw {}
 
 impl SendRaw {

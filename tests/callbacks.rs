@@ -14,7 +14,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{Gate, HostGate, until};
+use support::{Gate, HostGate, Wakes, until};
 
 const SOON: Duration = Duration::from_millis(5);
 const LONG: Duration = Duration::from_secs(30);
@@ -201,38 +201,28 @@ backend_test! {
     }
 }
 
-/// Counts how often it is woken, and on which thread.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-fn poll<T>(callback: std::pin::Pin<&mut Callback<T>>, count: &Arc<Count>) -> Poll<Result<T>> {
-    callback.poll(&mut Context::from_waker(&Waker::from(count.clone())))
+fn poll<T>(callback: std::pin::Pin<&mut Callback<T>>, count: &Arc<Wakes>) -> Poll<Result<T>> {
+    callback.poll(&mut Context::from_waker(&count.waker()))
 }
 
 backend_test! {
     fn polling_by_hand(acl) {
         let stream = stream(acl)?;
         let gate = Gate::close(&stream)?;
-        let (old, new) = (Arc::<Count>::default(), Arc::<Count>::default());
+        let (old, new) = (Wakes::new(), Wakes::new());
         let mut callback = pin!(stream.launch_callback(|| 8)?);
         for count in [&old, &old, &new, &new] {
             assert!(poll(callback.as_mut(), count).is_pending());
         }
         gate.open()?;
         stream.synchronize()?;
-        assert_eq!((old.0.load(Ordering::SeqCst), new.0.load(Ordering::SeqCst)), (0, 1), "the last waker is woken, once");
+        assert_eq!((old.count(), new.count()), (0, 1), "the last waker is woken, once");
         assert!(matches!(poll(callback.as_mut(), &new), Poll::Ready(Ok(8))));
         // It does not matter who is told when nothing has to be waited for.
         let mut callback = pin!(stream.launch_callback(|| 9)?);
         stream.synchronize()?;
         assert!(matches!(poll(callback.as_mut(), &old), Poll::Ready(Ok(9))));
-        assert_eq!(old.0.load(Ordering::SeqCst), 0);
+        assert_eq!(old.count(), 0);
     }
 }
 
@@ -241,7 +231,7 @@ backend_test! {
         let stream = stream(acl)?;
         let gate = Gate::close(&stream)?;
         let ran = Arc::new(AtomicBool::new(false));
-        let count = Arc::<Count>::default();
+        let count = Wakes::new();
         {
             let ran = ran.clone();
             let mut callback = pin!(stream.launch_callback(move || ran.store(true, Ordering::SeqCst))?);

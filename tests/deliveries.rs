@@ -141,6 +141,58 @@ sim_test! {
     }
 }
 
+unsafe extern "C" fn launch_twice(
+    function: aclrtCallback,
+    data: *mut c_void,
+    block: aclrtCallbackBlockType,
+    stream: aclrtStream,
+) -> aclError {
+    // SAFETY: the caller's contract, handed on; this crate allows its function to be called more than once.
+    unsafe {
+        let launch = api().aclrtLaunchCallback.unwrap();
+        match launch(function, data, block, stream) {
+            0 => launch(function, data, block, stream),
+            code => code,
+        }
+    }
+}
+
+sim_test! {
+    // The closure has run at the first report, and nothing is outstanding: the stream must not wait for ever for the second.
+    fn reported_twice_by_a_stream_that_waits_each_time() {
+        with_table(|table| table.aclrtLaunchCallback = Some(launch_twice), |acl| {
+            let stream = stream(acl)?;
+            let ran = Arc::new(AtomicUsize::new(0));
+            for _ in 0..50 {
+                let ran = ran.clone();
+                stream.launch_callback(move || ran.fetch_add(1, Ordering::SeqCst))?.wait()?;
+                stream.synchronize()?;
+            }
+            assert_eq!(ran.load(Ordering::SeqCst), 50);
+            Ok(())
+        })?;
+    }
+}
+
+sim_test! {
+    // Nobody waits for the stream that the second report holds up, but for one behind it: in its own context or in another.
+    fn reported_twice_to_a_stream_that_another_waits_for() {
+        with_table(|table| table.aclrtLaunchCallback = Some(launch_twice), |acl| {
+            let held = stream(acl)?;
+            let elsewhere = stream(acl)?;
+            for round in 0..20 {
+                let behind = if round % 2 == 0 { held.context().create_stream()? } else { elsewhere.clone() };
+                held.launch_callback(|| ())?.wait()?;
+                let event = held.context().create_event()?;
+                held.record(&event)?;
+                behind.wait(&event)?;
+                behind.synchronize()?;
+            }
+            Ok(())
+        })?;
+    }
+}
+
 sim_test! {
     fn delivered_late_and_again_when_the_stream_is_gone() {
         LAUNCHED.lock().unwrap().clear();

@@ -189,10 +189,11 @@ fn errors_say_what_to_do() {
     let text = Error::InUse { op: "aclFinalize", handles: 3 }.to_string();
     assert!(text.contains("3 handles") && text.contains("drop devices"), "{text}");
     for error in [
-        Error::Poisoned { op: "x" }.to_string(),
+        Error::Poisoned { op: "x", cause: std::sync::Arc::new(Error::Abandoned { cause: None }) }.to_string(),
         Error::Forked { op: "x" }.to_string(),
+        Error::Exiting { op: "x" }.to_string(),
         Error::InCallback { op: "x" }.to_string(),
-        Error::Abandoned.to_string(),
+        Error::Abandoned { cause: None }.to_string(),
     ] {
         assert!(!error.contains('\n') && !error.ends_with('.'), "one sentence: {error}");
     }

@@ -94,6 +94,31 @@ fn files_that_are_no_libraries() {
 }
 
 #[test]
+fn a_library_that_was_cut_off() {
+    // In a process of its own: the dynamic loader would kill it.
+    child::run("cut-off", &[]).success();
+}
+
+fn load_what_was_cut_off() {
+    let folder = folder("cut-off");
+    let library = folder.join("libascendcl.so");
+    let whole = fs::read(support::cdylib()).unwrap();
+    for length in [100, 4096, whole.len() / 100, whole.len() / 10, whole.len() / 4] {
+        fs::write(&library, &whole[..length]).unwrap();
+        let text = refused(&library);
+        assert!(text.contains("cannot be loaded: the file is truncated"), "{length}: {text}");
+        assert!(text.contains(&format!("{length} bytes")) && text.contains("install it anew"), "{text}");
+    }
+    // Beside a library that is whole it is a part of CANN that is missing, and no more.
+    fs::write(&library, &whole).unwrap();
+    fs::write(folder.join("libacl_mdl.so"), &whole[..whole.len() / 10]).unwrap();
+    let acl = load(&library).unwrap();
+    assert_eq!(acl.device_count().unwrap(), 4);
+    assert!(acl.finalize().unwrap());
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn a_library_that_is_not_acl() {
     let folder = folder("other");
     let library =
@@ -317,6 +342,9 @@ sim_test! {
 #[test]
 fn child() {
     let Some(role) = child::role() else { return };
+    if role == "cut-off" {
+        return load_what_was_cut_off();
+    }
     let acl = Acl::new().unwrap_or_else(|error| {
         eprintln!("{error}");
         std::process::exit(7);

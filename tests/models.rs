@@ -2,9 +2,20 @@
 
 mod support;
 
-use ascendcl::{Acl, Context, DataType, Dataset, Error, ErrorKind, Model, Result, Stream};
-use ascendcl_sim::LiveKind;
-use std::{path::PathBuf, thread};
+use ascendcl::{
+    Acl, Context, DataType, Dataset, Error, ErrorKind, Model, Result, Stream,
+    sys::{aclError, aclmdlDataset, aclrtStream},
+};
+use ascendcl_sim::{Config, Fault, FaultKind, LiveKind};
+use std::{
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 use support::{Gate, HostGate, Random};
 
 const MODEL: &str = "examples/assets/digits/digits.onnx";
@@ -394,5 +405,115 @@ backend_test! {
             let kept = ascendcl_sim::live().iter().filter(|live| live.kind == LiveKind::Dataset).count();
             assert!(kept <= 100, "{kept} datasets are kept though the stream has passed them all");
         }
+    }
+}
+
+sim_test! {
+    /// Functions that answer with a value say in ACL's text that they failed: the error names them.
+    fn getters_that_fail_are_named() {
+        for function in [
+            "aclmdlCreateDesc", "aclmdlGetNumInputs", "aclmdlGetNumOutputs", "aclmdlGetInputNameByIndex", "aclmdlGetOutputNameByIndex",
+            "aclmdlGetInputDataType", "aclmdlGetOutputDataType", "aclmdlGetInputFormat", "aclmdlGetOutputFormat",
+            "aclmdlGetInputSizeByIndex", "aclmdlGetOutputSizeByIndex", "aclmdlGetInputDims", "aclmdlGetOutputDims", "aclmdlGetDesc",
+        ] {
+            let config = Config::new().fault(Fault::every(function, FaultKind::Error(100_000)));
+            support::with_config(config, |acl| {
+                let context = acl.device(0)?.create_context()?;
+                let error = Model::load(&context, MODEL).expect_err(function).to_string();
+                assert!(error.contains(function), "{function}: {error}");
+                Ok(())
+            })?;
+        }
+    }
+}
+
+sim_test! {
+    fn a_dataset_names_the_function_that_is_missing() {
+        for function in ["aclmdlCreateDataset", "aclCreateDataBuffer", "aclmdlAddDatasetBuffer"] {
+            let config = Config::new().fault(Fault::every(function, FaultKind::MissingSymbol));
+            support::with_config(config, |acl| {
+                let context = acl.device(0)?.create_context()?;
+                let buffer = context.alloc::<u8>(10)?;
+                let error = Dataset::new(&context, [buffer.into()]).expect_err(function);
+                assert!(matches!(error, Error::MissingSymbol { function: missing } if missing == function), "{error}");
+                Ok(())
+            })?;
+        }
+    }
+}
+
+/// How many executions write to each dataset right now, and whether there ever were two.
+static WRITING: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+static OVERLAPPED: AtomicBool = AtomicBool::new(false);
+
+/// As the runtime does, which frees and makes anew the descriptions in a dataset that it writes: two at once would be fatal.
+fn write_to(dataset: usize, execute: impl FnOnce() -> aclError) -> aclError {
+    let mut writing = WRITING.lock().unwrap();
+    OVERLAPPED.fetch_or(writing.contains(&dataset), Ordering::SeqCst);
+    writing.push(dataset);
+    drop(writing);
+    // Others get their chance.
+    thread::sleep(Duration::from_millis(2));
+    let status = execute();
+    let mut writing = WRITING.lock().unwrap();
+    let position = writing.iter().position(|&other| other == dataset).unwrap();
+    writing.swap_remove(position);
+    status
+}
+
+unsafe extern "C" fn execute_writing(
+    model: u32,
+    inputs: *const aclmdlDataset,
+    outputs: *mut aclmdlDataset,
+) -> aclError {
+    write_to(outputs as usize, || {
+        // SAFETY: the caller's contract, handed on.
+        unsafe { ascendcl_sim::api().aclmdlExecute.unwrap()(model, inputs, outputs) }
+    })
+}
+
+unsafe extern "C" fn execute_async_writing(
+    model: u32,
+    inputs: *const aclmdlDataset,
+    outputs: *mut aclmdlDataset,
+    stream: aclrtStream,
+) -> aclError {
+    write_to(outputs as usize, || {
+        // SAFETY: the caller's contract, handed on.
+        unsafe { ascendcl_sim::api().aclmdlExecuteAsync.unwrap()(model, inputs, outputs, stream) }
+    })
+}
+
+sim_test! {
+    fn datasets_shared_by_models_are_not_executed_at_once() {
+        support::with_table(
+            |table| {
+                table.aclmdlExecute = Some(execute_writing);
+                table.aclmdlExecuteAsync = Some(execute_async_writing);
+            },
+            |acl| {
+                let context = acl.device(0)?.create_context()?;
+                let models = [Model::load(&context, MODEL)?, Model::load(&context, MODEL)?];
+                let (inputs, outputs) = (models[0].create_inputs()?, models[0].create_outputs()?);
+                thread::scope(|scope| {
+                    for (number, model) in models.iter().enumerate() {
+                        let (context, inputs, outputs) = (&context, &inputs, &outputs);
+                        scope.spawn(move || {
+                            let stream = context.create_stream().unwrap();
+                            for _ in 0..5 {
+                                if number == 0 {
+                                    model.execute(inputs, outputs).unwrap();
+                                } else {
+                                    model.execute_async(&stream, inputs, outputs).unwrap();
+                                }
+                            }
+                            stream.synchronize().unwrap();
+                        });
+                    }
+                });
+                assert!(!OVERLAPPED.load(Ordering::SeqCst), "two calls wrote to one dataset");
+                Ok(())
+            },
+        )?;
     }
 }

@@ -3,16 +3,17 @@
 mod support;
 
 use ascendcl::{
-    CallbackMode, DeviceBuffer, Error, Model, Result, Stream,
+    CallbackMode, Context, DeviceBuffer, Error, EventFlags, Model, Result, Stream,
     sys::{self, aclError, aclmdlDataset, aclrtEvent, aclrtMemcpyKind, aclrtStream, aclrtStreamStatus},
 };
 use ascendcl_sim::api;
 use std::{
     ffi::c_void,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicI32, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 use support::{Gate, child, code};
@@ -29,15 +30,50 @@ fn ordered(answer: &AtomicI32) -> Option<aclError> {
     Some(answer.load(Ordering::SeqCst)).filter(|&code| code != 0)
 }
 
+/// The same, of waits for a whole context alone.
+static SYNCHRONIZE_ALL: AtomicI32 = AtomicI32::new(0);
+/// The stream of which a task has failed: the next wait for it is told, and nobody after.
+static FAILED_TASK: AtomicUsize = AtomicUsize::new(0);
+
+/// How often a wait without a limit was asked for.
+static SYNCHRONIZED: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells what came of a failed task, but not before others have had time to come back without that.
+fn told(stream: aclrtStream) -> bool {
+    let told = FAILED_TASK.compare_exchange(stream.addr(), 0, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+    if told {
+        thread::sleep(Duration::from_millis(100));
+    }
+    told
+}
+
 unsafe extern "C" fn synchronize(stream: aclrtStream) -> aclError {
+    SYNCHRONIZED.fetch_add(1, Ordering::SeqCst);
+    if told(stream) {
+        return 507_015;
+    }
     // SAFETY: the caller's contract, handed on.
     ordered(&SYNCHRONIZE).unwrap_or_else(|| unsafe { api().aclrtSynchronizeStream.unwrap()(stream) })
 }
 
 unsafe extern "C" fn synchronize_timeout(stream: aclrtStream, timeout: i32) -> aclError {
+    if told(stream) {
+        return 507_015;
+    }
     // SAFETY: the caller's contract, handed on.
     ordered(&SYNCHRONIZE)
         .unwrap_or_else(|| unsafe { api().aclrtSynchronizeStreamWithTimeout.unwrap()(stream, timeout) })
+}
+
+unsafe extern "C" fn synchronize_device() -> aclError {
+    // SAFETY: the caller's contract, handed on.
+    ordered(&SYNCHRONIZE_ALL).unwrap_or_else(|| unsafe { api().aclrtSynchronizeDevice.unwrap()() })
+}
+
+unsafe extern "C" fn synchronize_device_timeout(timeout: i32) -> aclError {
+    // SAFETY: the caller's contract, handed on.
+    ordered(&SYNCHRONIZE_ALL)
+        .unwrap_or_else(|| unsafe { api().aclrtSynchronizeDeviceWithTimeout.unwrap()(timeout) })
 }
 
 unsafe extern "C" fn query(stream: aclrtStream, status: *mut aclrtStreamStatus) -> aclError {
@@ -104,6 +140,8 @@ fn freed(address: usize) -> bool {
 fn patch(table: &mut sys::AclApi) {
     table.aclrtSynchronizeStream = Some(synchronize);
     table.aclrtSynchronizeStreamWithTimeout = Some(synchronize_timeout);
+    table.aclrtSynchronizeDevice = Some(synchronize_device);
+    table.aclrtSynchronizeDeviceWithTimeout = Some(synchronize_device_timeout);
     table.aclrtStreamQuery = Some(query);
     table.aclrtMemcpyAsync = Some(copy_async);
     table.aclrtMemcpy = Some(copy);
@@ -175,6 +213,199 @@ fn a_wait_fails(wait: fn(&Stream) -> Result<()>) {
     assert!(!freed(device_side) && !freed(host_side));
 }
 
+/// The error of a task comes out once. It was told to the wait for the context, which does not know whose it was: it counts for each stream.
+fn a_wait_for_the_context_fails() {
+    let acl = open();
+    let device = acl.device(0).unwrap();
+    let (context, elsewhere) = (device.create_context().unwrap(), device.create_context().unwrap());
+    for wait in
+        [Context::synchronize, |context: &Context| context.synchronize_timeout(Duration::from_secs(30))]
+    {
+        let (stream, beside) = (context.create_stream().unwrap(), context.create_stream().unwrap());
+        let buffer = context.alloc::<u8>(100).unwrap();
+        let download = stream.download(&buffer, context.alloc_pinned(100).unwrap()).unwrap();
+        let spared = elsewhere.create_stream().unwrap();
+        SYNCHRONIZE_ALL.store(507_015, Ordering::SeqCst);
+        assert_eq!(code(wait(&context)), 507_015);
+        SYNCHRONIZE_ALL.store(0, Ordering::SeqCst);
+        // Waited for before, by itself, and without an error.
+        download.wait().unwrap();
+        poisoned(stream.synchronize());
+        poisoned(beside.synchronize());
+        spared.synchronize().unwrap();
+        context.create_stream().unwrap().synchronize().unwrap();
+        // A wait that only took too long says nothing of the streams.
+        let busy = context.create_stream().unwrap();
+        let gate = Gate::close(&busy).unwrap();
+        let error = context.synchronize_timeout(Duration::from_millis(20)).unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        gate.open().unwrap();
+        busy.synchronize().unwrap();
+    }
+}
+
+/// The primary context is one, however many handles of it there are.
+fn a_wait_for_the_primary_context_fails() {
+    let acl = open();
+    let device = acl.device(0).unwrap();
+    let (one, other) = (device.primary_context(), acl.device(0).unwrap().primary_context());
+    for wait in [&|| other.synchronize(), &|| device.synchronize()] as [&dyn Fn() -> Result<()>; 2] {
+        let stream = one.create_stream().unwrap();
+        SYNCHRONIZE_ALL.store(507_015, Ordering::SeqCst);
+        assert_eq!(code(wait()), 507_015);
+        SYNCHRONIZE_ALL.store(0, Ordering::SeqCst);
+        poisoned(stream.synchronize());
+    }
+}
+
+/// Whoever waits at the same time, whichever way, hears of an error that comes out once; streams that it does not concern go on.
+fn waits_overlap_and_one_is_told() {
+    type Wait = fn(&Context, &Stream) -> Result<()>;
+    let waits: [(&str, Wait); 5] = [
+        ("synchronize", |_, stream| stream.synchronize()),
+        ("synchronize_timeout", |_, stream| stream.synchronize_timeout(Duration::from_secs(30))),
+        ("is_idle", |_, stream| {
+            // An error, or not known yet.
+            while !stream.is_idle()? {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        }),
+        ("context", |context, _| context.synchronize()),
+        ("context_timeout", |context, _| context.synchronize_timeout(Duration::from_secs(30))),
+    ];
+    let acl = open();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    let beside = context.create_stream().unwrap();
+    let event = context.create_event().unwrap();
+    for (first, begins) in waits {
+        for (second, follows) in waits {
+            let stream = context.create_stream().unwrap();
+            stream.record(&event).unwrap();
+            beside.record(&event).unwrap();
+            FAILED_TASK.store(stream.as_raw().addr(), Ordering::SeqCst);
+            thread::scope(|scope| {
+                let begun = scope.spawn(|| begins(&context, &stream));
+                while FAILED_TASK.load(Ordering::SeqCst) != 0 {
+                    thread::yield_now();
+                }
+                let second_told = follows(&context, &stream);
+                assert!(begun.join().unwrap().is_err(), "{first}, then {second}: the first");
+                assert!(second_told.is_err(), "{first}, then {second}: the second");
+            });
+            poisoned(stream.synchronize());
+            beside.synchronize().unwrap();
+        }
+    }
+}
+
+/// What a closure captured may wait, when it is dropped, for somebody who waits for the stream.
+fn a_closure_that_locks_when_it_is_dropped() {
+    struct Locks(Arc<Mutex<()>>);
+    impl Drop for Locks {
+        fn drop(&mut self) {
+            drop(self.0.lock());
+        }
+    }
+    let acl = open();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    let stream = context.create_stream().unwrap();
+    let gate = Gate::close(&stream).unwrap();
+    let lock = Arc::new(Mutex::new(()));
+    let captured = Locks(lock.clone());
+    let callback = stream.launch_callback(move || drop(captured)).unwrap();
+    FAILED_TASK.store(stream.as_raw().addr(), Ordering::SeqCst);
+    thread::scope(|scope| {
+        let first = scope.spawn(|| stream.synchronize());
+        while FAILED_TASK.load(Ordering::SeqCst) != 0 {
+            thread::yield_now();
+        }
+        let held = lock.lock().unwrap();
+        assert!(stream.synchronize().is_err());
+        drop(held);
+        assert!(first.join().unwrap().is_err());
+    });
+    assert!(matches!(callback.wait(), Err(Error::Abandoned { cause: Some(_) })));
+    gate.open().unwrap();
+}
+
+/// What goes wrong on a stream that has no handles any more is told to the hook, and to who awaits an event there.
+fn a_dropped_stream_fails() {
+    static TOLD: Mutex<Vec<Option<i32>>> = Mutex::new(Vec::new());
+    ascendcl::set_drop_error_hook(|error| {
+        TOLD.lock().unwrap().push(error.code().map(|code| code.0));
+    });
+    let acl = open();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    let event = context.create_event().unwrap();
+    for stream_fails in [true, false] {
+        let stream = context.create_stream().unwrap();
+        let gate = Gate::close(&stream).unwrap();
+        stream.record(&event).unwrap();
+        if stream_fails {
+            FAILED_TASK.store(stream.as_raw().addr(), Ordering::SeqCst);
+        }
+        drop(stream);
+        let recorded = event.completion();
+        gate.open().unwrap();
+        match pollster::block_on(recorded) {
+            Err(error) if stream_fails => assert_eq!(error.code().map(|code| code.0), Some(507_015)),
+            recorded => assert!(!stream_fails && recorded.is_ok(), "{recorded:?}"),
+        }
+    }
+    drop((event, context));
+    assert!(acl.finalize().unwrap());
+    assert_eq!(*TOLD.lock().unwrap(), [Some(507_015)]);
+}
+
+/// Before CANN 7 a stream is asked by a short wait, which takes the error.
+fn a_question_is_told() {
+    // SAFETY: the simulator's functions, or those above.
+    let acl = unsafe {
+        ascendcl::Acl::from_table(support::table(|table| {
+            patch(table);
+            table.aclrtStreamQuery = None;
+        }))
+    };
+    let acl = acl.unwrap();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    let (stream, event) = (context.create_stream().unwrap(), context.create_event().unwrap());
+    assert!(stream.is_idle().unwrap());
+    let gate = Gate::close(&stream).unwrap();
+    assert!(!stream.is_idle().unwrap());
+    gate.open().unwrap();
+    stream.record(&event).unwrap();
+    FAILED_TASK.store(stream.as_raw().addr(), Ordering::SeqCst);
+    assert_eq!(code(stream.is_idle()), 507_015);
+    poisoned(stream.is_idle());
+    poisoned(stream.synchronize());
+}
+
+/// Who waits for their turn waits no longer than they said.
+fn a_wait_behind_another_runs_out_of_time() {
+    let acl = open();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    let stream = context.create_stream().unwrap();
+    let gate = Gate::close(&stream).unwrap();
+    let waits = SYNCHRONIZED.load(Ordering::SeqCst);
+    thread::scope(|scope| {
+        let patient = scope.spawn(|| stream.synchronize());
+        while SYNCHRONIZED.load(Ordering::SeqCst) == waits {
+            thread::yield_now();
+        }
+        for limit in [Duration::ZERO, Duration::from_millis(20)] {
+            let error = stream.synchronize_timeout(limit).unwrap_err();
+            assert!(error.is_timeout(), "{error}");
+            let error = context.synchronize_timeout(limit).unwrap_err();
+            assert!(error.is_timeout(), "{error}");
+        }
+        assert!(!stream.is_idle().unwrap());
+        gate.open().unwrap();
+        patient.join().unwrap().unwrap();
+    });
+    stream.synchronize().unwrap();
+}
+
 fn a_transfer_waits_and_fails() {
     let acl = open();
     let context = acl.device(0).unwrap().create_context().unwrap();
@@ -199,6 +430,24 @@ fn a_transfer_waits_and_fails() {
         drop(stream);
         context.synchronize().unwrap();
         assert!(!freed(device_side) && !freed(host_side));
+    }
+}
+
+/// Its code is of the family that says that nothing was submitted, which is no answer of a wait.
+fn a_wait_on_the_device_takes_too_long() {
+    let acl = open();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    for wait in [Stream::synchronize, |stream: &Stream| stream.synchronize_timeout(Duration::from_secs(30))] {
+        let stream = context.create_stream().unwrap();
+        let never = context.create_event_with_flags(EventFlags::SYNC).unwrap();
+        let buffer = context.alloc::<u8>(100).unwrap();
+        stream.wait_timeout(&never, Duration::from_secs(1)).unwrap();
+        let download = stream.download(&buffer, context.alloc_pinned(100).unwrap()).unwrap();
+        assert_eq!(code(wait(&stream)), 107_019);
+        // The copy has run, without what it was to come behind. Its data is not to be taken for good.
+        poisoned(download.is_done());
+        poisoned(download.wait());
+        poisoned(stream.record(&never));
     }
 }
 
@@ -301,6 +550,31 @@ fn a_wait_answers_with_a_state() {
     assert!(ascendcl_sim::live().is_empty());
 }
 
+/// A state says nothing of the work: who waits goes on waiting, and memory does not come back before the copy is done.
+fn a_wait_answers_with_a_state_too_early() {
+    let acl = open();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    let stream = context.create_stream().unwrap();
+    let gate = Gate::close(&stream).unwrap();
+    let buffer = context.alloc_from(&[3_u8; 100]).unwrap();
+    let download = stream.download(&buffer, context.alloc_pinned::<u8>(100).unwrap()).unwrap();
+    SYNCHRONIZE.store(507_005, Ordering::SeqCst);
+    let soon = Duration::from_millis(5);
+    assert!(stream.synchronize_timeout(soon).is_err_and(|error| error.is_timeout()));
+    let rejected = download.wait_timeout(soon).unwrap_err();
+    assert!(rejected.error.is_timeout());
+    let download = rejected.returned.expect("nothing is lost");
+    let waiter = std::thread::spawn(move || download.wait());
+    support::until(|| SYNCHRONIZED.load(Ordering::SeqCst) > 0);
+    gate.open().unwrap();
+    assert_eq!(waiter.join().unwrap().unwrap()[..], [3; 100]);
+    stream.synchronize().unwrap();
+    SYNCHRONIZE.store(0, Ordering::SeqCst);
+    drop((buffer, stream, context));
+    assert!(acl.finalize().unwrap());
+    assert!(ascendcl_sim::live().is_empty());
+}
+
 /// Waits without asking the functions above.
 fn api_synchronize(stream: &Stream) {
     let _entered = stream.context().enter().unwrap();
@@ -322,7 +596,7 @@ fn a_stream_cannot_be_asked() {
     QUERY.store(507_899, Ordering::SeqCst);
     assert_eq!(code(stream.is_idle()), 507_899);
     drop(stream);
-    assert!(matches!(pending.wait(), Err(Error::Abandoned)));
+    assert!(matches!(pending.wait(), Err(Error::Abandoned { .. })));
     QUERY.store(0, Ordering::SeqCst);
     assert!(!freed(device_side));
     gate.open().unwrap();
@@ -341,7 +615,7 @@ fn a_poisoned_stream_is_stuck() {
     assert!(stream.synchronize().is_err());
     SYNCHRONIZE.store(0, Ordering::SeqCst);
     drop(stream);
-    assert!(matches!(pending.wait(), Err(Error::Abandoned)));
+    assert!(matches!(pending.wait(), Err(Error::Abandoned { .. })));
     drop(gate);
 }
 
@@ -364,6 +638,28 @@ fn a_model_whose_stream_failed() {
     model.execute(&inputs, &outputs).unwrap();
     model.execute_async(&other, &inputs, &outputs).unwrap();
     other.synchronize().unwrap();
+}
+
+/// A model on a stream that was given up is not waited for: nobody will ever know.
+fn a_model_whose_stream_is_lost() {
+    let acl = open();
+    let context = acl.device(0).unwrap().create_context().unwrap();
+    let (stream, other) = (context.create_stream().unwrap(), context.create_stream().unwrap());
+    let model = Model::load(&context, "examples/assets/digits/digits.onnx").unwrap();
+    let (inputs, outputs) = (model.create_inputs().unwrap(), model.create_outputs().unwrap());
+    model.execute_async(&stream, &inputs, &outputs).unwrap();
+    QUERY.store(507_899, Ordering::SeqCst);
+    drop(stream);
+    QUERY.store(0, Ordering::SeqCst);
+    for result in [model.execute(&inputs, &outputs), model.execute_async(&other, &inputs, &outputs)] {
+        assert!(
+            matches!(&result, Err(Error::Model(text)) if text.contains("load it once more")),
+            "{result:?}"
+        );
+    }
+    let again = Model::load(&context, "examples/assets/digits/digits.onnx").unwrap();
+    let outputs = again.create_outputs().unwrap();
+    again.execute(&again.create_inputs().unwrap(), &outputs).unwrap();
 }
 
 /// Events that cannot be destroyed, and streams: the rest goes on.
@@ -425,13 +721,23 @@ macro_rules! in_children {
 in_children! {
     synchronize: || a_wait_fails(Stream::synchronize),
     synchronize_timeout: || a_wait_fails(|stream| stream.synchronize_timeout(Duration::from_secs(1))),
+    context_streams: a_wait_for_the_context_fails,
+    primary: a_wait_for_the_primary_context_fails,
+    overlapping: waits_overlap_and_one_is_told,
+    locking_closure: a_closure_that_locks_when_it_is_dropped,
+    dropped: a_dropped_stream_fails,
+    question: a_question_is_told,
+    behind_another: a_wait_behind_another_runs_out_of_time,
     transfer: a_transfer_waits_and_fails,
+    device_wait: a_wait_on_the_device_takes_too_long,
     submitted: a_submission_fails_after_it_was_submitted,
     refused: a_submission_is_refused,
     blocking: a_blocking_call_fails,
     states: a_wait_answers_with_a_state,
+    early_states: a_wait_answers_with_a_state_too_early,
     unknown: a_stream_cannot_be_asked,
     stuck: a_poisoned_stream_is_stuck,
     model: a_model_whose_stream_failed,
+    lost_model: a_model_whose_stream_is_lost,
     destructors: destructors_fail,
 }

@@ -181,7 +181,7 @@ sim_test! {
             drop(first);
             drop(second);
             assert!(tell.recv()?, "waiting is refused");
-            assert!(matches!(callback.wait(), Err(Error::Abandoned)));
+            assert!(matches!(callback.wait(), Err(Error::Abandoned { .. })));
             Ok(())
         })?;
     }

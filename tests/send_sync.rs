@@ -1,10 +1,10 @@
 //! Which handles may go to other threads, decided when this is compiled.
 
 use ascendcl::{
-    Acl, AclBuilder, AclCode, AclError, AclVersion, Backend, BackendChoice, Callback, CallbackMode, Context,
-    DataType, Dataset, Device, DeviceBuffer, DeviceView, Entered, Error, ErrorKind, Event, EventFlags,
-    EventStatus, FailureMode, Format, MallocPolicy, MemoryInfo, Model, ModelDesc, PinnedBuffer, Rejected,
-    RunMode, Stream, StreamFlags, TensorDesc, Transfer,
+    Acl, AclBuilder, AclCode, AclError, AclVersion, Backend, BackendChoice, Callback, CallbackMode,
+    Completion, Context, DataType, Dataset, Device, DeviceBuffer, DeviceView, Entered, Error, ErrorKind,
+    Event, EventFlags, EventStatus, FailureMode, Format, HostPages, LimitedCores, MallocPolicy, MemoryInfo,
+    Model, ModelDesc, PinnedBuffer, Rejected, RunMode, Stream, StreamFlags, TensorDesc, Transfer,
 };
 
 const fn send_sync<T: Send + Sync + 'static>() {}
@@ -33,6 +33,7 @@ const _: () = {
     // What comes out of a callback need not be Sync: one thread gets it.
     send_sync::<Callback<std::cell::Cell<u8>>>();
     send_sync::<CallbackMode>();
+    send_sync::<Completion>();
     send_sync::<Context>();
     send_sync::<DataType>();
     send_sync::<Dataset>();
@@ -47,6 +48,7 @@ const _: () = {
     send_sync::<FailureMode>();
     send_sync::<Format>();
     send_sync::<MallocPolicy>();
+    send_sync::<HostPages<u8>>();
     send_sync::<MemoryInfo>();
     send_sync::<Model>();
     send_sync::<ModelDesc>();
@@ -67,12 +69,17 @@ fn a_context_that_is_entered_stays_in_its_thread() {
 }
 
 #[test]
+fn limits_that_a_thread_uses_stay_in_it() {
+    <LimitedCores as NeitherSendNorSync<_>>::here();
+}
+
+#[test]
 fn errors_are_errors_that_travel() {
     fn boxed(
         error: impl std::error::Error + Send + Sync + 'static,
     ) -> Box<dyn std::error::Error + Send + Sync> {
         Box::new(error)
     }
-    let error = boxed(Rejected { error: Error::Abandoned, returned: None::<u8> });
+    let error = boxed(Rejected { error: Error::Abandoned { cause: None }, returned: None::<u8> });
     assert!(error.source().is_some_and(|source| source.is::<Error>()));
 }

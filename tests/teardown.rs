@@ -77,7 +77,8 @@ backend_test! {
         let model = support::is_simulator(acl);
         let mut random = Random::new(7);
         let ran = Arc::new(AtomicUsize::new(0));
-        for round in 0..150 {
+        let rounds = support::rounds(150);
+        for round in 0..rounds {
             let (mut handles, gate, host_gate) = everything(acl, &ran, model && round % 5 == 0)?;
             random.shuffle(&mut handles);
             // The gates are opened somewhere in between.
@@ -92,7 +93,7 @@ backend_test! {
                 support::until(|| ran.load(Ordering::SeqCst) == (round + 1) * 9);
             }
         }
-        support::until(|| ran.load(Ordering::SeqCst) == 150 * 9);
+        support::until(|| ran.load(Ordering::SeqCst) == rounds * 9);
     }
 }
 
@@ -100,7 +101,8 @@ backend_test! {
     fn dropped_by_many_threads_at_once(acl) {
         let mut random = Random::new(8);
         let ran = Arc::new(AtomicUsize::new(0));
-        for _ in 0..40 {
+        let rounds = support::rounds(40);
+        for _ in 0..rounds {
             let (mut handles, gate, host_gate) = everything(acl, &ran, false)?;
             random.shuffle(&mut handles);
             std::thread::scope(|scope| {
@@ -116,7 +118,7 @@ backend_test! {
                 scope.spawn(move || drop(host_gate.open()));
             });
         }
-        support::until(|| ran.load(Ordering::SeqCst) == 40 * 9);
+        support::until(|| ran.load(Ordering::SeqCst) == rounds * 9);
     }
 }
 
@@ -125,7 +127,8 @@ backend_test! {
         let mut random = Random::new(9);
         let ran = Arc::new(AtomicUsize::new(0));
         let elsewhere = acl.device(0)?.create_context()?.create_stream()?;
-        for round in 0..60 {
+        let rounds = support::rounds(60);
+        for round in 0..rounds {
             let (mut handles, gate, host_gate) = everything(acl, &ran, false)?;
             random.shuffle(&mut handles);
             let at = random.below(handles.len() + 1);
@@ -138,7 +141,7 @@ backend_test! {
             drop(host_gate.open());
             elsewhere.launch_callback(move || drop(rest))?.wait()?;
         }
-        support::until(|| ran.load(Ordering::SeqCst) == 60 * 9);
+        support::until(|| ran.load(Ordering::SeqCst) == rounds * 9);
     }
 }
 

@@ -47,6 +47,7 @@ pub struct Config {
     seed: Option<u64>,
     visible: Option<String>,
     faults: Vec<Fault>,
+    count_calls: bool,
 }
 
 /// A configuration that makes no sense, or came too late.
@@ -237,6 +238,12 @@ impl Config {
         self
     }
 
+    /// Counts the calls of each function, for [`calls`](crate::calls).
+    pub fn count_calls(mut self, count: bool) -> Self {
+        self.count_calls = count;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         if let Some(count) = self.devices.filter(|&count| count > MOST_DEVICES) {
             return Err(ConfigError(format!("{count} devices are too many: {MOST_DEVICES} at most")));
@@ -272,6 +279,7 @@ impl Config {
             visible,
             physical: devices,
             faults: self.faults,
+            count_calls: self.count_calls,
             wait_seconds: AtomicU32::new(0),
         }
     }
@@ -298,6 +306,7 @@ pub(crate) struct Settings {
     /// Devices in the machine, visible or not.
     pub(crate) physical: usize,
     pub(crate) faults: Vec<Fault>,
+    pub(crate) count_calls: bool,
 }
 
 impl Settings {

@@ -66,6 +66,8 @@ mod abi;
 mod check;
 mod config;
 mod core;
+#[cfg(feature = "onnx")]
+mod engine_thread;
 mod error;
 mod handle;
 mod interprocess;
@@ -73,6 +75,7 @@ mod kernel;
 mod lock;
 mod memory;
 mod model;
+mod own_thread;
 mod profile;
 mod profiling;
 mod queue;
@@ -92,6 +95,7 @@ use crate::lock::Mutex;
 pub use check::fault::{Fault, FaultKind};
 pub use check::leak::{Live, LiveKind};
 pub use check::report::{Report, ReportKind, Reporting};
+pub use check::site::Calls;
 pub use config::{Config, ConfigError};
 pub use kernel::host::{KernelError, KernelRegistration, register_kernel};
 pub use kernel::launch::{KernelLaunch, KernelValue};
@@ -122,12 +126,18 @@ pub fn live() -> Vec<Live> {
     check::leak::live()
 }
 
+/// How often each C function was called since the simulator was configured, if [`Config::count_calls`] asked for that.
+pub fn calls() -> Vec<Calls> {
+    check::site::calls()
+}
+
 /// The reports since the last call, at most a thousand.
 pub fn take_reports() -> Vec<Report> {
     check::report::take()
 }
 
 /// The number of reports so far, for programs that only load the library.
+// SAFETY: [symbol] the prefix is this library's own.
 #[cfg(feature = "export")]
 #[unsafe(no_mangle)]
 extern "C" fn ascendclsim_report_count() -> usize {
@@ -135,6 +145,7 @@ extern "C" fn ascendclsim_report_count() -> usize {
 }
 
 /// The number of objects that [`live`] lists, for programs that only load the library.
+// SAFETY: [symbol] the prefix is this library's own.
 #[cfg(feature = "export")]
 #[unsafe(no_mangle)]
 extern "C" fn ascendclsim_live_count() -> usize {

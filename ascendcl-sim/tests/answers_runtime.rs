@@ -5,6 +5,7 @@ mod common;
 
 use core::ffi::{c_char, c_void};
 use std::ptr::{null, null_mut};
+use std::sync::atomic::AtomicU64;
 
 use common::*;
 
@@ -58,7 +59,8 @@ fn card_910b() -> Session {
 
 /// Memory that is no object of the runtime's.
 fn zeroed() -> *mut c_void {
-    Box::leak(Box::new([0_u64; 64])).as_mut_ptr().cast()
+    static ZEROED: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
+    ZEROED.as_ptr().cast_mut().cast()
 }
 
 unsafe extern "C" fn nothing(_: *mut c_void) {}

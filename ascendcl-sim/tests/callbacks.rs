@@ -4,11 +4,12 @@ mod common;
 
 use core::ffi::c_void;
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ascendcl_sim::{KernelLaunch, register_kernel};
 use common::*;
 
 const BLOCK: sys::aclrtCallbackBlockType = sys::ACL_CALLBACK_BLOCK;
@@ -313,6 +314,68 @@ fn host_functions() {
     assert_eq!(acl!(aclrtLaunchHostFunc, served, Some(count), counter(&calls)), 107_011);
     ok!(aclrtDestroyStream, mine);
     ok!(aclrtDestroyStream, served);
+}
+
+#[test]
+fn a_thread_that_waits_for_reports_brings_them_about() {
+    let _session = card();
+    // Every thread that tasks run on is held.
+    let held = thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    let (started, is_started) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    let (started, may_go_on) = (Mutex::new(started), Mutex::new(may_go_on));
+    let _kernel = register_kernel("hold", move |_: &KernelLaunch<'_>| {
+        started.lock().unwrap().send(()).unwrap();
+        let _ = may_go_on.lock().unwrap().recv();
+        Ok(())
+    });
+    let (mut binary, mut hold) = (ptr::null_mut(), ptr::null_mut());
+    ok!(aclrtBinaryLoadFromData, b"any".as_ptr().cast(), 3, ptr::null(), &mut binary);
+    ok!(aclrtBinaryGetFunction, binary, c"hold".as_ptr(), &mut hold);
+    let streams: Vec<_> = (0..held).map(|_| stream()).collect();
+    let mut byte = [0_u8];
+    let byte: *mut c_void = byte.as_mut_ptr().cast();
+    for &stream in &streams {
+        ok!(aclrtLaunchKernelWithHostArgs, hold, 1, stream, ptr::null_mut(), byte, 1, ptr::null_mut(), 0);
+    }
+    (0..held).for_each(|_| is_started.recv().unwrap());
+    let (stream, calls, over) = (stream(), AtomicUsize::new(0), AtomicBool::new(false));
+    let mut event = ptr::null_mut();
+    ok!(aclrtCreateEvent, &mut event);
+    let happened = thread::scope(|scope| {
+        let (subscriber, subscribed) = mpsc::channel();
+        let over = &over;
+        scope.spawn(move || {
+            subscriber.send(this_thread()).unwrap();
+            while !over.load(Ordering::SeqCst) {
+                let _ = acl!(aclrtProcessReport, 100);
+            }
+        });
+        let reports = subscribed.recv().unwrap();
+        ok!(aclrtSubscribeReport, reports, stream);
+        // The thread may not wait yet, and is told of those that come when it does. They are fewer than the stream has room for.
+        let happened = (0..100).any(|_| {
+            ok!(aclrtRecordEvent, event, stream);
+            ok!(aclrtLaunchCallback, Some(count), counter(&calls), BLOCK, stream);
+            let start = Instant::now();
+            while calls.load(Ordering::SeqCst) == 0 && start.elapsed() < Duration::from_millis(200) {
+                thread::yield_now();
+            }
+            calls.load(Ordering::SeqCst) > 0
+        });
+        (0..held).for_each(|_| go_on.send(()).unwrap());
+        ok!(aclrtSynchronizeStream, stream);
+        ok!(aclrtUnSubscribeReport, reports, stream);
+        over.store(true, Ordering::SeqCst);
+        happened
+    });
+    assert!(happened, "no callback came");
+    ok!(aclrtDestroyEvent, event);
+    for stream in streams.into_iter().chain([stream]) {
+        ok!(aclrtSynchronizeStream, stream);
+        ok!(aclrtDestroyStream, stream);
+    }
+    ok!(aclrtBinaryUnLoad, binary);
 }
 
 #[test]

@@ -660,6 +660,7 @@ mod external {
 
     use super::*;
 
+    // SAFETY: the simulator has them, with these signatures.
     unsafe extern "C" {
         fn aclrtRecordEventWithFlag(event: aclrtEvent, stream: aclrtStream, flag: u32) -> aclError;
         fn aclrtStreamWaitEventWithFlag(

@@ -58,7 +58,8 @@ fn items_are_checked() {
     assert!(create(tensor, dims.as_ptr(), 0).is_null());
     assert!(create(tensor, dims.as_ptr(), 129).is_null());
     assert!(create(sys::ACL_TENSOR_DATA_ABNORMAL, dims.as_ptr(), 1).is_null());
-    let item = item(&[2, 3], &mut [0.0; 6]);
+    let mut data = [0.0; 6];
+    let item = item(&[2, 3], &mut data);
     assert_eq!(acl!(acltdtGetTensorTypeFromItem, item), tensor);
     assert_eq!(acl!(acltdtGetDataTypeFromItem, item), sys::ACL_FLOAT);
     assert_eq!((acl!(acltdtGetDataSizeFromItem, item), acl!(acltdtGetDimNumFromItem, item)), (24, 2));
@@ -82,7 +83,9 @@ fn tensors_come_out_as_they_went_in() {
     let _session = card();
     let channel = channel(2);
     let mut data = [1.0, 2.0, 3.0, 4.0];
-    let sent = dataset(&[item(&[1, 4], &mut data), end_of_sequence(), item(&[2], &mut [8.0, 9.0])]);
+    // An item keeps the address of its data: all of it lives as long as the datasets do.
+    let (mut more, mut other) = ([8.0, 9.0], [7.0]);
+    let sent = dataset(&[item(&[1, 4], &mut data), end_of_sequence(), item(&[2], &mut more)]);
     ok!(acltdtSendTensor, channel, sent, 1000);
     let mut size = 0;
     ok!(acltdtQueryChannelSize, channel, &mut size);
@@ -104,7 +107,7 @@ fn tensors_come_out_as_they_went_in() {
     assert_eq!(acl!(acltdtReceiveTensor, channel, received, 0), 207_013);
 
     // What is received next takes the place of what was there.
-    let one = dataset(&[item(&[1], &mut [7.0])]);
+    let one = dataset(&[item(&[1], &mut other)]);
     ok!(acltdtSendTensor, channel, one, 0);
     ok!(acltdtSendTensor, channel, sent, 0);
     assert_eq!(acl!(acltdtSendTensor, channel, one, 1), 207_014);
@@ -133,7 +136,8 @@ fn datasets_hold_one_kind_of_memory() {
     ok!(aclrtMemset, device, 64, 0, 64);
     let kind = sys::ACL_TENSOR_DATA_TENSOR;
     let there = acl!(acltdtCreateDataItem, kind, dims.as_ptr(), 1, sys::ACL_FLOAT, device, 16);
-    let here = item(&[1], &mut [1.0]);
+    let mut data = [1.0];
+    let here = item(&[1], &mut data);
     let both = dataset(&[there]);
     assert_eq!(acl!(acltdtAddDataItem, both, here), 100_000);
     let channel = channel(2);
@@ -171,7 +175,8 @@ fn directed_channels_lead_from_one_to_the_other() {
     let _session = full();
     let send = acl!(acltdtCreateChannel, 0, c"features".as_ptr());
     let receive = acl!(acltdtCreateChannel, 0, c"TF_RECEIVE_features".as_ptr());
-    let sent = dataset(&[item(&[2], &mut [1.0, 2.0])]);
+    let mut data = [1.0, 2.0];
+    let sent = dataset(&[item(&[2], &mut data)]);
     assert_eq!(acl!(acltdtSendTensor, send, sent, 0), 100_000);
     ok!(acltdtSendTensor, send, sent, -1);
     let received = acl!(acltdtCreateDataset);

@@ -25,33 +25,34 @@ fn set(text: &str) -> i32 {
 #[test]
 fn dumping_is_initialised_first() {
     let codes = || [acl!(aclmdlInitDump), acl!(aclmdlSetDump, ptr::null()), acl!(aclmdlFinalizeDump)];
-    {
-        let _session = session(Config::new().profile(Profile::full()));
-        assert_eq!([acl!(aclmdlSetDump, ptr::null()), acl!(aclmdlFinalizeDump)], [100_045; 2]);
-        ok!(aclmdlInitDump);
-        assert_eq!(acl!(aclmdlInitDump), 100_002);
-        assert_eq!(acl!(aclmdlSetDump, ptr::null()), 100_000);
-        assert_eq!(acl!(aclmdlSetDump, c"/nowhere/at.all".as_ptr()), 100_003);
-        ok!(aclmdlFinalizeDump);
-        assert_eq!(acl!(aclmdlFinalizeDump), 100_045);
+    let _session = session(Config::new().profile(Profile::full()));
+    assert_eq!([acl!(aclmdlSetDump, ptr::null()), acl!(aclmdlFinalizeDump)], [100_045; 2]);
+    ok!(aclmdlInitDump);
+    assert_eq!(acl!(aclmdlInitDump), 100_002);
+    assert_eq!(acl!(aclmdlSetDump, ptr::null()), 100_000);
+    assert_eq!(acl!(aclmdlSetDump, c"/nowhere/at.all".as_ptr()), 100_003);
+    ok!(aclmdlFinalizeDump);
+    assert_eq!(acl!(aclmdlFinalizeDump), 100_045);
 
-        ok!(aclmdlInitDump);
-        assert_eq!(set("{"), 100_006);
-        assert_eq!(set(r#"{"dump": 3}"#), 100_009);
-        assert_eq!(
-            set(r#"{"dump": {"dump_path": "/tmp", "dump_mode": "sideways", "dump_op_switch": "on"}}"#),
-            100_009
-        );
-        assert!(acl!(acldumpGetPath, sys::DATA_DUMP).is_null());
-        assert_eq!(set(""), 0);
-        assert_eq!(set("{}"), 0);
-        assert_eq!(set(r#"{"dump": {"dump_path": "/tmp", "dump_scene": "aic_err_brief_dump"}}"#), 0);
-        assert!(!acl!(acldumpGetPath, sys::AIC_ERR_BRIEF_DUMP).is_null());
-        assert!(acl!(acldumpGetPath, sys::acldumpType(0)).is_null());
-        ok!(aclmdlFinalizeDump);
-        assert!(acl!(acldumpGetPath, sys::AIC_ERR_BRIEF_DUMP).is_null());
-    }
+    ok!(aclmdlInitDump);
+    assert_eq!(set("{"), 100_006);
+    assert_eq!(set(r#"{"dump": 3}"#), 100_009);
+    assert_eq!(
+        set(r#"{"dump": {"dump_path": "/tmp", "dump_mode": "sideways", "dump_op_switch": "on"}}"#),
+        100_009
+    );
+    assert!(acl!(acldumpGetPath, sys::DATA_DUMP).is_null());
+    assert_eq!(set(""), 0);
+    assert_eq!(set("{}"), 0);
+    assert_eq!(set(r#"{"dump": {"dump_path": "/tmp", "dump_scene": "aic_err_brief_dump"}}"#), 0);
+    assert!(!acl!(acldumpGetPath, sys::AIC_ERR_BRIEF_DUMP).is_null());
+    assert!(acl!(acldumpGetPath, sys::acldumpType(0)).is_null());
+    ok!(aclmdlFinalizeDump);
+    assert!(acl!(acldumpGetPath, sys::AIC_ERR_BRIEF_DUMP).is_null());
+    ok!(aclFinalize);
     assert_eq!(codes(), [100_001; 3]);
+    // The session ends it.
+    ok!(aclInit, ptr::null());
 }
 
 #[test]

@@ -114,6 +114,9 @@ fn a_device_is_lost_until_it_is_reset() {
     assert_eq!(waiting.join().unwrap(), 507_010, "whoever waits is told");
     assert_eq!(acl!(aclrtMemset, memory, 64, 1, 64), 507_010);
     assert_eq!(acl!(aclrtMemsetAsync, memory, 64, 1, 64, busy), 507_010);
+    let other = device_memory(64);
+    let across = sys::ACL_MEMCPY_DEVICE_TO_DEVICE;
+    assert_eq!(acl!(aclrtMemcpyAsync, other, 64, memory, 64, across, busy), 507_010);
     assert_eq!(acl!(aclrtSynchronizeEvent, event), 507_010);
     std::mem::forget(gate);
     ok!(aclrtResetDeviceForce, 0);

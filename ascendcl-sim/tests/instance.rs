@@ -7,7 +7,7 @@ use core::ffi::{CStr, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ascendcl_sim::{KernelLaunch, register_kernel};
 use common::*;
@@ -522,18 +522,30 @@ fn an_execution_can_be_aborted_and_takes_time_out() {
     let memory = device_memory(8);
     let instance = build();
     ok!(aclmdlRIBindStream, instance, bound, HEAD);
+    mark(memory, 1, 5, bound);
     ok!(aclrtStreamWaitEvent, bound, event);
     mark(memory, 0, 3, bound);
     ok!(aclmdlRIEndTask, instance, bound);
     ok!(aclmdlRIBuildEnd, instance, ptr::null_mut());
     put(memory, &[0; 8]);
+    // What has not begun is not aborted, and the time-outs may be over before it has.
+    let begun = || {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while get(memory, 2)[1] != 5 {
+            assert!(Instant::now() < patience, "it has not begun");
+            thread::sleep(Duration::from_millis(1));
+        }
+        put(memory, &[0; 8]);
+    };
     ok!(aclmdlRIExecuteAsync, instance, runner);
     // It waits for an event that nobody records.
     assert_eq!(acl!(aclrtSynchronizeStreamWithTimeout, runner, 20), 507_046);
+    begun();
     ok!(aclmdlRIAbort, instance);
     assert_eq!(acl!(aclrtSynchronizeStream, runner), 507_023);
     assert_eq!(get(memory, 1), [0]);
     assert_eq!(acl!(aclmdlRIExecute, instance, 20), 507_046);
+    begun();
     ok!(aclmdlRIAbort, instance);
     acl!(aclrtSynchronizeStream, ptr::null_mut());
     // And it can run again.

@@ -575,3 +575,47 @@ fn failed_kernels_are_told_to_those_who_asked() {
     ok!(aclrtDestroyStream, stream);
     ok!(aclrtBinaryUnLoad, binary);
 }
+
+/// An event says that everything before it is done, also when its record is thrown away.
+#[test]
+fn a_record_thrown_away_behind_a_running_kernel_waits_for_its_end() {
+    let _card = full();
+    let (started, is_started) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let (started, may_go_on) = (std::sync::Mutex::new(started), std::sync::Mutex::new(may_go_on));
+    let _slow = register_kernel("slow", move |_: &KernelLaunch<'_>| {
+        started.lock().unwrap().send(()).unwrap();
+        may_go_on.lock().unwrap().recv().unwrap();
+        Ok(())
+    });
+    let _fails = register_kernel("fails", |_: &KernelLaunch<'_>| Err(KernelError::new("no")));
+    let binary = load();
+    let (slow, fails) = (function(binary, c"slow"), function(binary, c"fails"));
+    let (busy, other) = (stream(), stream());
+    ok!(aclrtSetStreamFailureMode, busy, u64::from(sys::ACL_STOP_ON_FAILURE));
+    let event = event();
+    let mut byte = [0u8];
+    let byte: *mut c_void = byte.as_mut_ptr().cast();
+    ok!(aclrtLaunchKernelWithHostArgs, slow, 1, busy, ptr::null_mut(), byte, 1, ptr::null_mut(), 0);
+    ok!(aclrtRecordEvent, event, busy);
+    is_started.recv().unwrap();
+    // It stops all streams of the context, and throws away what is queued.
+    ok!(aclrtLaunchKernelWithHostArgs, fails, 1, other, ptr::null_mut(), byte, 1, ptr::null_mut(), 0);
+    assert_eq!(acl!(aclrtSynchronizeStream, other), 507_015);
+    let status = || {
+        let mut status = sys::aclrtEventRecordedStatus(9);
+        ok!(aclrtQueryEventStatus, event, &mut status);
+        status
+    };
+    let early = status();
+    go_on.send(()).unwrap();
+    assert_eq!(early, sys::ACL_EVENT_RECORDED_STATUS_NOT_READY, "the kernel still ran");
+    ok!(aclrtSynchronizeEvent, event);
+    assert_eq!(status(), sys::ACL_EVENT_RECORDED_STATUS_COMPLETE);
+    assert_eq!(acl!(aclrtSynchronizeStream, busy), 507_015);
+    ok!(aclrtDestroyEvent, event);
+    for stream in [busy, other] {
+        ok!(aclrtDestroyStream, stream);
+    }
+    ok!(aclrtBinaryUnLoad, binary);
+}

@@ -158,3 +158,26 @@ fn prefetches() {
     ok!(aclrtFree, pointer);
     ok!(aclrtDestroyStream, stream);
 }
+
+#[test]
+fn it_lies_elsewhere_when_its_place_is_taken() {
+    const PLACE: (usize, usize) = (0x900_0000_0000, 3 << 40);
+    let _session = full();
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
+    // SAFETY: takes the range only if nobody has it. If somebody has, a sanitizer for its shadow, that is a place taken just as well.
+    let taken =
+        unsafe { libc::mmap(ptr::without_provenance_mut(PLACE.0), PLACE.1, libc::PROT_NONE, flags, -1, 0) };
+    let (a, b) = (managed(100), managed(5 * MIB));
+    for pointer in [a, b] {
+        assert!(!(PLACE.0..PLACE.0 + PLACE.1).contains(&pointer.addr()) && pointer.addr() % (2 * MIB) == 0);
+        assert_eq!(bytes(pointer, 100), [0xcb; 100]);
+    }
+    ok!(aclrtMemset, b, 5 * MIB, 7, 5 * MIB);
+    assert_eq!(bytes(b, 5 * MIB)[5 * MIB - 1], 7);
+    ok!(aclrtFree, a);
+    ok!(aclrtFree, b);
+    if taken != libc::MAP_FAILED {
+        // SAFETY: this test mapped it.
+        unsafe { libc::munmap(taken, PLACE.1) };
+    }
+}

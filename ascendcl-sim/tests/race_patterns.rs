@@ -332,12 +332,21 @@ fn pools() {
     // Freed by one stream while another uses it.
     let memory = allocate(two.one);
     set(memory, two.one);
+    let used = pinned(64);
+    two.set(two.one);
+    ok!(aclrtMemcpyAsync, used, 64, two.memory, 64, sys::ACL_MEMCPY_DEVICE_TO_HOST, two.one);
+    // By no means that orders anything: what is written must not come after the memory is gone.
+    // SAFETY: the memory lives until it is freed below, and the stream writes ones.
+    while unsafe { used.cast::<u8>().add(63).read_volatile() } != 1 {
+        std::thread::yield_now();
+    }
     let gate = Gate::new();
     gate.hold(two.two);
     ok!(aclrtMemPoolFreeAsync, memory, two.two);
     gate.open();
     drop(gate);
     raced("aclrtMemsetAsync", "aclrtMemPoolFreeAsync");
+    ok!(aclrtFreeHost, used);
     // Used by one stream before another one has allocated it.
     let gate = Gate::new();
     gate.hold(two.one);

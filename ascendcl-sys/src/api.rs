@@ -66,7 +66,7 @@ const _: () = assert!(align_of::<AclApi>() == align_of::<Addresses>());
 
 impl AclApi {
     /// The table of a library that has nothing.
-    // SAFETY: `AclApi` is a `repr(C)` sequence of `COUNT` optional function pointers (the generator
+    // SAFETY: [layout] `AclApi` is a `repr(C)` sequence of `COUNT` optional function pointers (the generator
     // emits nothing else, the sizes are asserted above), and null is `None` in each of them.
     pub const EMPTY: Self = unsafe { mem::transmute::<Addresses, Self>([ptr::null(); COUNT]) };
 
@@ -81,14 +81,14 @@ impl AclApi {
         for (address, function) in addresses.iter_mut().zip(FUNCTIONS) {
             *address = resolve(function.name);
         }
-        // SAFETY: as for `EMPTY`; a function pointer may hold any address that is not null, and null
+        // SAFETY: [layout] as for `EMPTY`; a function pointer may hold any address that is not null, and null
         // is `None`.
         unsafe { mem::transmute::<Addresses, Self>(addresses) }
     }
 
     /// Every function with its address in this table; null if it is absent.
     pub fn addresses(&self) -> impl Iterator<Item = (&'static Function, *const c_void)> + '_ {
-        // SAFETY: the layouts agree (see `Addresses`), and any optional function pointer can be read as
+        // SAFETY: [layout] the layouts agree (see `Addresses`), and any optional function pointer can be read as
         // an address.
         let addresses = unsafe { &*ptr::from_ref(self).cast::<Addresses>() };
         FUNCTIONS.iter().zip(addresses.iter().copied())

@@ -83,8 +83,10 @@ mod api;
 #[allow(missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals)]
 #[allow(unsafe_op_in_unsafe_fn, clippy::all, clippy::undocumented_unsafe_blocks)]
 mod bindings;
+mod image;
 mod library;
 mod load_error;
+mod resident;
 mod search;
 #[rustfmt::skip]
 #[allow(non_snake_case, clippy::all)]
@@ -94,5 +96,6 @@ pub use api::{Function, Generations, status_names};
 pub use bindings::*;
 pub use library::Library;
 pub use load_error::{Attempt, LoadError, Reason, STUB_HINT, STUB_STATUS};
-pub use search::Search;
+pub use resident::keep_loaded;
+pub use search::{Candidate, Search};
 pub use table::{AclApi, CHANGED_SIGNATURES, FUNCTIONS};

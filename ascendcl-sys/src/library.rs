@@ -13,14 +13,10 @@ use std::{
 use libloading::os::unix;
 
 use crate::{
-    AclApi,
+    AclApi, image,
     load_error::{Attempt, LoadError, Reason},
-    search::{Kind, Search},
+    search::{Candidate, Search},
 };
-
-/// The libraries that can stand for ACL as a whole: the umbrella of every release, and what newer
-/// releases split the runtime into.
-const MAIN: [&str; 2] = ["libascendcl.so", "libacl_rt.so"];
 
 /// The other libraries with functions of the table, in the order in which they are asked.
 const COMPANIONS: [&str; 9] = [
@@ -63,44 +59,24 @@ impl Library {
     /// there is one that cannot be used. The latter two end the search.
     pub fn open(search: &Search) -> Result<Self, LoadError> {
         let mut attempts = Vec::new();
-        match &search.0 {
-            Kind::Named { file, by } => {
-                // Without a slash `dlopen` would search for it, but a file was named.
-                let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-                match Handle::open_file(&file) {
-                    Ok(main) => return Self::complete(main, file.parent()),
-                    Err(Failure::Absent(reason)) => attempts.push(Attempt::new(&file, by, reason)),
-                    Err(Failure::Broken(reason)) => {
-                        return Err(LoadError::Broken { path: file, reason, attempts });
-                    }
-                }
-                Err(LoadError::NotFound { attempts, named: true })
-            }
-            Kind::Places(places) => {
-                for place in places {
-                    for name in MAIN {
-                        let (path, opened) = match &place.folder {
-                            Some(folder) => {
-                                let path = folder.join(name);
-                                let opened = Handle::open_file(&path);
-                                (path, opened)
-                            }
-                            None => (PathBuf::from(name), Handle::open_name(name)),
-                        };
-                        match opened {
-                            Ok(main) => return Self::complete(main, place.folder.as_deref()),
-                            Err(Failure::Absent(reason)) => {
-                                attempts.push(Attempt::new(&path, &place.origin, reason));
-                            }
-                            Err(Failure::Broken(reason)) => {
-                                return Err(LoadError::Broken { path, reason, attempts });
-                            }
-                        }
-                    }
-                }
-                Err(LoadError::NotFound { attempts, named: false })
+        for Candidate { path, origin, folder } in search.candidates() {
+            let opened = match &folder {
+                Some(_) => Handle::open_file(&path),
+                None => Handle::open_name(&path),
+            };
+            match opened {
+                Ok(main) => return Self::complete(main, folder.as_deref()),
+                Err(Failure::Absent(reason)) => attempts.push(Attempt::new(&path, &origin, reason)),
+                Err(Failure::Broken(reason)) => return Err(LoadError::Broken { path, reason, attempts }),
             }
         }
+        Err(LoadError::NotFound { attempts, named: search.is_named() })
+    }
+
+    /// The names of the other libraries with functions of the table, which are loaded from beside the main one, in the order in which
+    /// they are asked.
+    pub fn companions() -> &'static [&'static str] {
+        &COMPANIONS
     }
 
     /// Every function of the loaded libraries.
@@ -126,7 +102,7 @@ impl Library {
         for name in COMPANIONS {
             let (path, opened) = match folder {
                 Some(folder) => (folder.join(name), Handle::open_file(&folder.join(name))),
-                None => (PathBuf::from(name), Handle::open_name(name)),
+                None => (PathBuf::from(name), Handle::open_name(Path::new(name))),
             };
             match opened {
                 // The main library itself, or another name of a library that is there already.
@@ -186,12 +162,16 @@ impl Handle {
             // What cannot be looked at is left to the loader, which says why.
             _ => {}
         }
+        if let Some(truncation) = image::truncation(path) {
+            return Err(Failure::Broken(truncation));
+        }
         Self::open(path).map_err(Failure::Broken)
     }
 
     /// Lets the dynamic loader search for a library of this name.
-    fn open_name(name: &str) -> Result<Self, Failure> {
-        Self::open(Path::new(name)).map_err(|text| {
+    fn open_name(name: &Path) -> Result<Self, Failure> {
+        Self::open(name).map_err(|text| {
+            let name = name.display();
             // "NAME: cannot open shared object file" is about the library itself. If something else is
             // wrong, the message starts with the file that was found, or with what that file needs.
             let absent = text.starts_with(&format!("{name}:"))
@@ -203,7 +183,7 @@ impl Handle {
     fn open(path: &Path) -> Result<Self, String> {
         // RTLD_NOW: a library that lacks something fails here and not in the middle of a call.
         // RTLD_LOCAL: two implementations of the same symbols can live in one process.
-        // SAFETY: the initialisers of the library run. That they may is said in `Library::open`, whose
+        // SAFETY: [loaded] the initialisers of the library run. That they may is said in `Library::open`, whose
         // caller chooses what is loaded.
         let library = unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) };
         // The loader's own words are the cause of the error; the error itself says only which call failed.
@@ -216,9 +196,9 @@ impl Handle {
 
     fn symbol(&self, name: &CStr) -> *const c_void {
         // Dropping the library would close it.
-        // SAFETY: `raw` came from `into_raw` and is never closed.
+        // SAFETY: [loaded] `raw` came from `into_raw` and is never closed.
         let library = ManuallyDrop::new(unsafe { unix::Library::from_raw(self.raw) });
-        // SAFETY: only the address is taken, nothing is read through it.
+        // SAFETY: [loaded] only the address is taken, nothing is read through it.
         let found = unsafe { library.get::<*const c_void>(name) };
         found.map_or(ptr::null(), |symbol| symbol.into_raw().cast_const())
     }
@@ -237,12 +217,12 @@ fn real_path(handle: *mut c_void) -> Option<PathBuf> {
     }
 
     let mut map: *const LinkMap = ptr::null();
-    // SAFETY: the handle is open, and this request writes one pointer.
+    // SAFETY: [os] the handle is open, and this request writes one pointer.
     let answer = unsafe { libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast()) };
     if answer != 0 || map.is_null() {
         return None;
     }
-    // SAFETY: the record lives as long as the library, which is for good; its name is a C string.
+    // SAFETY: [loaded, text] the record lives as long as the library, which is for good; its name is a C string.
     let name = unsafe { CStr::from_ptr((*map).name) };
     let name = std::ffi::OsStr::from_bytes(name.to_bytes());
     (!name.is_empty()).then(|| name.into())

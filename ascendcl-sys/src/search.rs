@@ -47,6 +47,22 @@ pub(crate) enum Kind {
     Places(Vec<Place>),
 }
 
+/// The libraries that can stand for ACL as a whole: the umbrella of every release, and what newer
+/// releases split the runtime into.
+const MAIN: [&str; 2] = ["libascendcl.so", "libacl_rt.so"];
+
+/// A library that [`Library::open`](crate::Library::open) tries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Candidate {
+    /// The file, or only its name where the dynamic loader searches for it.
+    pub path: PathBuf,
+    /// Why it is tried: the variable that names the place, for example.
+    pub origin: String,
+    /// The folder that it is looked for in, and the libraries beside it too. `None` where the dynamic loader searches.
+    pub folder: Option<PathBuf>,
+}
+
 /// One place to look at, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -124,6 +140,62 @@ impl Search {
         self
     }
 
+    /// Whether it is for one library that was named, and for no other.
+    pub fn is_named(&self) -> bool {
+        matches!(self.0, Kind::Named { .. })
+    }
+
+    /// What [`Library::open`](crate::Library::open) tries, in this order.
+    ///
+    /// ```
+    /// let search = ascendcl_sys::Search::nowhere().folder("/opt/cann/lib64");
+    /// let tried: Vec<_> = search.candidates().into_iter().map(|candidate| candidate.path).collect();
+    /// assert_eq!(tried, ["/opt/cann/lib64/libascendcl.so", "/opt/cann/lib64/libacl_rt.so"].map(Into::<std::path::PathBuf>::into));
+    /// ```
+    pub fn candidates(&self) -> Vec<Candidate> {
+        match &self.0 {
+            Kind::Named { file, by } => {
+                // Without a slash `dlopen` would search for it, but a file was named.
+                let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+                let folder = path.parent().unwrap_or(&path).to_owned();
+                vec![Candidate { path, origin: (*by).to_owned(), folder: Some(folder) }]
+            }
+            Kind::Places(places) => {
+                let each = |place: &Place, name: &str| Candidate {
+                    path: place.folder.as_ref().map_or_else(|| name.into(), |folder| folder.join(name)),
+                    origin: place.origin.clone(),
+                    folder: place.folder.clone(),
+                };
+                places.iter().flat_map(|place| MAIN.map(|name| each(place, name))).collect()
+            }
+        }
+    }
+
+    /// The same search in a file system that is mounted at `root`, such as that of an image. There the dynamic loader of this machine
+    /// finds nothing: it is replaced by `loader_folders`, which are in that file system too.
+    #[must_use]
+    pub fn beneath(self, root: &Path, loader_folders: impl IntoIterator<Item = PathBuf>) -> Self {
+        let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+        match self.0 {
+            Kind::Named { file, by } => Self(Kind::Named { file: inside(&file), by }),
+            Kind::Places(places) => {
+                let mut loader_folders = Some(loader_folders.into_iter());
+                let mut search = Self::nowhere();
+                for Place { folder, origin } in places {
+                    match folder {
+                        Some(folder) => search = search.place(Some(inside(&folder)), &origin),
+                        None => {
+                            for folder in loader_folders.take().into_iter().flatten() {
+                                search = search.place(Some(inside(&folder)), &origin);
+                            }
+                        }
+                    }
+                }
+                search
+            }
+        }
+    }
+
     fn place(mut self, folder: Option<PathBuf>, origin: &str) -> Self {
         if let Kind::Places(places) = &mut self.0
             && places.iter().all(|p| p.folder != folder)
@@ -170,5 +242,19 @@ mod tests {
         let named = search(&[("ASCENDCL_LIBRARY", "/x.so"), ("ASCEND_HOME_PATH", "/h")]);
         let expected = Kind::Named { file: "/x.so".into(), by: "ASCENDCL_LIBRARY" };
         assert_eq!(named.hint(Some(Path::new("/hint"))).0, expected);
+        let candidates =
+            search(&[("ASCENDCL_LIBRARY", "/x/y.so")]).beneath(Path::new("/mnt"), []).candidates();
+        let tried: Vec<_> = candidates.iter().map(|c| (c.path.to_str(), c.folder.as_deref())).collect();
+        assert_eq!(tried, [(Some("/mnt/x/y.so"), Some(Path::new("/mnt/x")))]);
+    }
+
+    #[test]
+    fn beneath_another_root_the_loader_is_a_list_of_folders() {
+        let home = search(&[("ASCEND_HOME_PATH", "/h")]);
+        let beneath = home.beneath(Path::new("/mnt"), ["/a".into(), "/h/lib64".into(), "b".into()]);
+        let mut expected =
+            vec![Some("/mnt/h/lib64".to_owned()), Some("/mnt/a".into()), Some("/mnt/b".into())];
+        expected.extend(STANDARD_FOLDERS.map(|folder| Some(format!("/mnt{folder}"))));
+        assert_eq!(folders(&beneath), expected.iter().map(Option::as_deref).collect::<Vec<_>>());
     }
 }

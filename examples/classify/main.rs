@@ -49,7 +49,6 @@ use std::{
     error::Error,
     io::{self, Write},
     process::ExitCode,
-    sync::mpsc,
     thread,
     time::Instant,
 };
@@ -118,29 +117,22 @@ fn run(options: &Options) -> Result<(), Failure> {
 fn classify(workers: Vec<Worker>, samples: &[Sample], repeat: usize) -> Result<Tally, Failure> {
     let queue = Queue::new(samples.len() * repeat);
     let mut tally = Tally::new(workers.iter().map(Worker::device), samples.len());
-    let mut progress = Progress::start(queue.total(), workers.len());
-    let (sender, answers) = mpsc::channel();
+    let progress = Progress::start(queue.total(), workers.len());
     let start = Instant::now();
-    thread::scope(|scope| {
-        let queue = &queue;
+    // A device's thread keeps its answers to itself: to wake another one for each would take longer than to compute it.
+    let results = thread::scope(|scope| {
+        let (queue, progress) = (&queue, &progress);
         let threads: Vec<_> = workers
             .into_iter()
-            .map(|worker| {
-                let sender = sender.clone();
-                scope.spawn(move || worker.run(queue, samples, &sender))
-            })
+            .map(|worker| scope.spawn(move || worker.run(queue, samples, progress)))
             .collect();
-        // The channel closes when the last thread is through.
-        drop(sender);
-        for answer in answers {
-            tally.add(&answer);
-            progress.advance();
-        }
-        tally.took = start.elapsed();
-        progress.end();
-        let results: Vec<_> = threads.into_iter().map(join).collect();
-        results.into_iter().collect::<ascendcl::Result<()>>()
-    })?;
+        threads.into_iter().map(join).collect::<Vec<_>>()
+    });
+    tally.took = start.elapsed();
+    progress.end();
+    for answers in results {
+        answers?.iter().for_each(|answer| tally.add(answer));
+    }
     if tally.answers() != queue.total() {
         return Err(format!("{} of {} came back", tally.answers(), counted(queue.total(), "image")).into());
     }

@@ -5,13 +5,14 @@ use crate::{
     images::Sample,
     lane::{Done, Lane, Slot},
     network,
+    progress::Progress,
 };
 use ascendcl::{Acl, Context, Error, Result, Stream};
 use std::{
     path::Path,
     sync::{
         atomic::{AtomicUsize, Ordering},
-        mpsc::{self, RecvTimeoutError, Sender},
+        mpsc::{self, RecvTimeoutError},
     },
     time::Duration,
 };
@@ -107,11 +108,11 @@ impl Worker {
     }
 
     /// Takes images from the queue until it is empty. To be called in a thread of its own.
-    pub fn run(mut self, queue: &Queue, samples: &[Sample], answers: &Sender<Answer>) -> Result<()> {
+    pub fn run(mut self, queue: &Queue, samples: &[Sample], progress: &Progress) -> Result<Vec<Answer>> {
         // Binds the context once, instead of looking in each call whether it is current.
         let context = self.context.clone();
         let _entered = context.enter()?;
-        let worked = self.work(queue, samples, answers);
+        let worked = self.work(queue, samples, progress);
         if worked.is_err() {
             queue.stop();
         }
@@ -123,12 +124,13 @@ impl Worker {
         match worked {
             // Results do not come when something has failed on the device, and that is what to report.
             Err(error) if error.is_timeout() => ended.and(Err(error)),
-            worked => worked.and(ended),
+            worked => worked.and_then(|answers| ended.map(|()| answers)),
         }
     }
 
-    fn work(&mut self, queue: &Queue, samples: &[Sample], answers: &Sender<Answer>) -> Result<()> {
+    fn work(&mut self, queue: &Queue, samples: &[Sample], progress: &Progress) -> Result<Vec<Answer>> {
         let device = self.device();
+        let mut answers = Vec::new();
         let (done, results) = mpsc::channel::<Done<Job>>();
         let mut under_way = 0;
         let mut idle = std::mem::take(&mut self.slots);
@@ -144,7 +146,7 @@ impl Worker {
                 under_way += 1;
             }
             if under_way == 0 {
-                return Ok(());
+                return Ok(answers);
             }
             // This thread has `done` too: the channel stays open.
             let result = results.recv_timeout(PATIENCE).map_err(|_: RecvTimeoutError| Error::Timeout {
@@ -154,10 +156,9 @@ impl Worker {
             under_way -= 1;
             let (Job { sample, lane }, latency, slot) = result.finish()?;
             let class = digits::best(slot.scores());
-            let answer = Answer { sample, class, score: slot.scores()[class], device, latency };
+            answers.push(Answer { sample, class, score: slot.scores()[class], device, latency });
             idle.push((lane, slot));
-            // The receiver lives longer than all devices.
-            let _ = answers.send(answer);
+            progress.advance();
         }
     }
 }

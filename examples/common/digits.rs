@@ -9,8 +9,8 @@ use std::{
 /// The folder with the model and the images: in the sources, or below the current directory where a program runs without them.
 pub fn folder() -> PathBuf {
     const FOLDER: &str = "examples/assets/digits";
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER);
-    if folder.exists() { folder } else { FOLDER.into() }
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|above| above.join(FOLDER));
+    sources.into_iter().find(|folder| folder.exists()).unwrap_or(FOLDER.into())
 }
 
 /// The model that the backend can execute: the simulator takes the ONNX file, a card the OM file that ATC makes of it.

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     fmt,
     fs::{self, File},
-    io::{self, BufReader},
+    io::{self, BufRead, BufReader, Seek},
     path::{Path, PathBuf},
 };
 
@@ -47,17 +47,20 @@ impl Error for ImageError {}
 impl Gray {
     /// Reads a PNG file of any kind. Colours become their brightness; transparency is ignored.
     pub fn read(path: &Path) -> Result<Gray, ImageError> {
-        Gray::decode(path)
+        File::open(path)
+            .map_err(Into::into)
+            .and_then(|file| Gray::decode(BufReader::new(file), MAX_PIXELS))
             .map_err(|error| ImageError(format!("cannot read {} as PNG: {error}", path.display())))
     }
 
-    fn decode(path: &Path) -> Result<Gray, Box<dyn Error>> {
-        let mut decoder = png::Decoder::new(BufReader::new(File::open(path)?));
+    /// Decodes a PNG file of any kind, but of no more than so many pixels.
+    pub fn decode(png: impl BufRead + Seek, max_pixels: u64) -> Result<Gray, Box<dyn Error>> {
+        let mut decoder = png::Decoder::new(png);
         // Palettes and 1, 2, 4 and 16 bits become 8 bits a channel.
         decoder.set_transformations(png::Transformations::normalize_to_color8());
         let mut reader = decoder.read_info()?;
         let (width, height) = reader.info().size();
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        if u64::from(width) * u64::from(height) > max_pixels {
             return Err(format!("{width}x{height} pixels are too many").into());
         }
         let mut bytes = vec![0; reader.output_buffer_size().ok_or("it is too large")?];

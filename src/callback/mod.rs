@@ -7,20 +7,31 @@
 //! said that the launch failed — the closure runs at most once. If its stream goes before, it is dropped, and
 //! waiting gives [`Error::Abandoned`].
 
+mod desk;
+#[cfg(all(test, loom))]
+mod desk_checks;
+mod inside;
 mod mailbox;
 mod outcome;
 mod registry;
-#[cfg(not(loom))]
-mod worker;
-
-#[cfg(not(loom))]
-pub use launch::{Callback, CallbackMode};
-#[cfg(not(loom))]
-pub(crate) use subscription::{StreamCallbacks, any_outstanding};
-#[cfg(not(loom))]
-pub(crate) use worker::ReportThread;
 
 #[cfg(not(loom))]
 mod launch;
 #[cfg(not(loom))]
+mod lookout;
+#[cfg(not(loom))]
 mod subscription;
+#[cfg(not(loom))]
+mod worker;
+
+pub(crate) use inside::{InCallback, in_callback};
+#[cfg(not(loom))]
+pub use launch::{Callback, CallbackMode};
+#[cfg(not(loom))]
+pub(crate) use mailbox::Listening;
+#[cfg(not(loom))]
+pub(crate) use outcome::Task;
+#[cfg(not(loom))]
+pub(crate) use subscription::{StreamCallbacks, any_outstanding, wake_all};
+#[cfg(not(loom))]
+pub(crate) use worker::ReportThread;

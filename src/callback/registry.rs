@@ -74,6 +74,20 @@ impl<E> Registry<E> {
         Some(entry)
     }
 
+    /// What `look` gives of the entries, which stay.
+    pub(crate) fn look_at<R>(&self, look: impl FnMut(&E) -> Option<R>) -> Vec<R> {
+        lock(&self.slots).slots.iter().filter_map(|slot| slot.entry.as_ref()).filter_map(look).collect()
+    }
+
+    /// What `of` makes of every entry; nothing if the entries cannot be had soon.
+    #[cfg(not(loom))]
+    pub(crate) fn all<R>(&self, of: impl Fn(&E) -> R) -> Vec<R> {
+        let guard = crate::sync::lock_soon(&self.slots);
+        guard.map_or_else(Vec::new, |guard| {
+            guard.slots.iter().filter_map(|slot| slot.entry.as_ref().map(&of)).collect()
+        })
+    }
+
     /// Takes every entry that `belongs`.
     pub(crate) fn take_all(&self, belongs: impl Fn(&E) -> bool) -> Vec<E> {
         let mut guard = lock(&self.slots);

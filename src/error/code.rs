@@ -16,11 +16,13 @@ use core::fmt;
 /// assert_eq!(code.to_string(), "ACL_ERROR_RT_CONTEXT_NULL (107002)");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 #[doc(alias = "aclError")]
 pub struct AclCode(pub i32);
 
 /// What a status code means, whichever layer or release it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// An argument was refused.
@@ -83,9 +85,10 @@ impl AclCode {
     }
 
     /// Whether the code says that the call was refused before anything was put to work: a mistake of the caller (1xxxxx) or
-    /// a shortage (2xxxxx). After any other failure work may have been submitted all the same.
+    /// a shortage (2xxxxx). After any other failure work may have been submitted all the same. Two codes of the first family are no
+    /// refusals but what a task met on the device: 107019 and 107020.
     pub(crate) fn is_refusal(self) -> bool {
-        (100_000..300_000).contains(&self.0)
+        (100_000..300_000).contains(&self.0) && self.kind() != ErrorKind::DeviceFault
     }
 
     /// What to do about it, where that is known.

@@ -34,7 +34,7 @@ const WITHOUT_SIMULATOR: &str = if cfg!(feature = "sim") {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A C function answered with an error.
@@ -72,6 +72,15 @@ pub enum Error {
         op: &'static str,
     },
 
+    /// The process is exiting, and has got to where the C libraries are taken apart. ACL works until then: in handlers that are registered
+    /// with `atexit` after ACL was initialised, for example. On other threads than the one that exits calls are held for a second before they
+    /// answer this; by then the process has usually ended.
+    #[error("{op}: the process is exiting, and AscendCL with it; finish the work before `main` returns")]
+    Exiting {
+        /// The C function, or the operation of this crate.
+        op: &'static str,
+    },
+
     /// Two handles belong to different devices or contexts.
     #[error("{op}: {what}")]
     Mismatch {
@@ -90,7 +99,7 @@ pub enum Error {
         expected: usize,
         /// What was given.
         actual: usize,
-        /// `elements` or `bytes`.
+        /// Of what, in words: bytes, or elements of what.
         unit: &'static str,
     },
 
@@ -107,13 +116,17 @@ pub enum Error {
     #[error("the event that was given as the start was reached {0:?} after the end; swap them")]
     NegativeElapsed(Duration),
 
-    /// An earlier wait on this stream failed, so that nobody knows what still runs on it. It takes no more work.
+    /// An earlier wait on this stream failed, or other code of the process has ended it or its callbacks, so that nobody knows what still
+    /// runs on it. It takes no more work.
     #[error(
-        "{op}: an earlier wait on this stream failed, and what it was working on was leaked; create a new stream"
+        "{op}: an earlier wait on this stream failed, or other code has ended it, and what it was working on was leaked; create a new stream \
+         (it failed so: {cause})"
     )]
     Poisoned {
         /// The C function.
         op: &'static str,
+        /// What ended it: the first error, with its code and C function.
+        cause: Arc<Error>,
     },
 
     /// The closure of a callback panicked.
@@ -123,9 +136,22 @@ pub enum Error {
         message: String,
     },
 
-    /// The stream of a callback ended before the callback ran. Its closure was dropped.
-    #[error("the callback was abandoned: its stream was destroyed before it ran")]
-    Abandoned,
+    /// The stream of a callback ended before the callback ran, or ACL lost it. Its closure was dropped.
+    #[error(
+        "the callback was abandoned: its stream failed or was destroyed before it ran, or ACL never delivered it{}",
+        because(cause)
+    )]
+    Abandoned {
+        /// What ended the stream, with its code and C function; `None` when nothing failed.
+        cause: Option<Arc<Error>>,
+    },
+
+    /// The result was given before: a future gives it once.
+    #[error("{what} gave its result already")]
+    AlreadyTaken {
+        /// What it was the result of.
+        what: &'static str,
+    },
 
     /// A wait of this crate ran out of time.
     #[error("{op}: not finished after {timeout:?}")]
@@ -136,9 +162,13 @@ pub enum Error {
         timeout: Duration,
     },
 
-    /// The model does not fit what it is used with.
+    /// The model does not fit what it is used with, or may be running still where nobody can wait for it.
     #[error("{0}")]
     Model(String),
+
+    /// The profiler does not take what it is given, or runs already.
+    #[error("{0}")]
+    Profiler(String),
 
     /// Handles are alive.
     #[error(
@@ -185,7 +215,41 @@ impl Error {
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Error::Acl(error) => error.code.is_refusal(),
+            // Also what a call answered while the exit began.
+            Error::Exiting { .. } => false,
             _ => true,
+        }
+    }
+
+    /// Whether the error says that nothing was submitted of an operation that is many tasks. ACL's errors do not: one of the later tasks may have been refused.
+    pub(crate) fn is_refusal_of_all(&self) -> bool {
+        self.is_refusal() && !matches!(self, Error::Acl(_))
+    }
+
+    /// Whether the code is a state, such as the end of a sequence, and not a fault. Waits answer with them although they have waited.
+    pub(crate) fn is_state(&self) -> bool {
+        self.code().is_some_and(|code| code.kind() == ErrorKind::Informational)
+    }
+
+    /// Whether a wait that ended with this has told nothing of the tasks, and may be repeated.
+    pub(crate) fn leaves_wait_undecided(&self) -> bool {
+        self.is_timeout() || self.is_refusal() || self.is_state() || matches!(self, Error::Exiting { .. })
+    }
+}
+
+fn because(cause: &Option<Arc<Error>>) -> String {
+    cause.as_ref().map_or_else(String::new, |cause| format!(" (it failed so: {cause})"))
+}
+
+impl fmt::Debug for Error {
+    /// For people too, because this is what `unwrap`, and a `main` that returns an error, print: the sentence, and below it all that ACL says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        match self {
+            Error::Acl(error) if error.message.trim().contains('\n') => {
+                write!(f, "\n{}", error.message.trim())
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -198,6 +262,7 @@ impl From<ascendcl_sys::LoadError> for Error {
 
 /// A C function answered with an error.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct AclError {
     /// What it answered.
@@ -283,6 +348,14 @@ impl<T> From<Rejected<T>> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_main_prints_is_for_people() {
+        let acl = |message: &str| Error::Acl(Box::new(error(207_001, message)));
+        let (short, long) = (acl("no memory"), acl("no memory\n\tTraceBack"));
+        assert_eq!(format!("{short:?}"), short.to_string());
+        assert_eq!(format!("{long:?}"), format!("{long}\nno memory\n\tTraceBack"));
+    }
 
     fn error(code: i32, message: &str) -> AclError {
         AclError { code: AclCode(code), op: "aclrtMalloc", device: Some(1), message: message.to_owned() }

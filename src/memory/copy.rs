@@ -1,16 +1,25 @@
 //! Copies that this thread waits for, and copies within devices.
 
-use super::{DeviceCopy, DeviceMemory, DeviceView, check_backend, check_len};
-use crate::{Context, Error, Result, Stream, runtime::acl, teardown::Kept};
+use super::{DeviceCopy, DeviceMemory, DeviceView, check_len};
+use crate::{Context, Device, Error, Result, Stream, limbo::keep_for_ever, runtime::acl};
 use ascendcl_sys as sys;
 use core::ffi::c_void;
-use std::{mem, sync::Arc};
+use std::sync::Arc;
+
+/// What must have as many elements as what.
+const SLICE: &str = "elements in the slice, as many as in the device memory";
+const SOURCE: &str = "elements in the source, as many as in the target";
 
 /// Copies, and waits. Not ordered with what is queued on streams. `device` is the memory that lies on devices.
+///
+/// A slice that the caller borrowed goes back to it also when the copy failed with a code that does not say whether anything was done. ACL does this
+/// copy in one call of the driver, without a task on a stream: the host's pages are held for that call, and the driver lets go of them before it
+/// answers, whatever it answers. Host memory that this crate owns, and device memory, is not trusted even to that.
 ///
 /// # Safety
 ///
 /// `dst` and `src` must be valid for `bytes` bytes on the sides that `kind` says.
+#[inline]
 unsafe fn copy(
     context: &Context,
     (dst, capacity): (*mut c_void, usize),
@@ -24,17 +33,25 @@ unsafe fn copy(
         return Ok(());
     }
     context.bind("aclrtMemcpy")?;
-    // SAFETY: by contract of this function; ACL returns when the copy is done, so that the memory is only used during the call.
+    // SAFETY: [caller, place] by contract of this function; ACL returns when the copy is done, so that the memory is only used during the call.
     let result = unsafe { acl!(context, aclrtMemcpy(dst, capacity, src, bytes, kind)) };
     leak_unless_settled(result, device)
 }
 
 /// After a failure that does not say whether the device is done with the memory, the memory is never freed.
-fn leak_unless_settled(result: Result<()>, device: &[&Arc<DeviceMemory>]) -> Result<()> {
-    if result.as_ref().is_err_and(|error| !error.is_refusal()) {
-        device.iter().for_each(|&memory| mem::forget(memory.clone()));
+#[inline]
+pub(super) fn leak_unless_settled(result: Result<()>, device: &[&Arc<DeviceMemory>]) -> Result<()> {
+    if let Err(error) = &result {
+        leak_unless_refused(error, device);
     }
     result
+}
+
+#[cold]
+fn leak_unless_refused(error: &Error, device: &[&Arc<DeviceMemory>]) {
+    if !error.is_refusal() {
+        device.iter().for_each(|&memory| keep_for_ever(memory.clone()));
+    }
 }
 
 impl<T: DeviceCopy> DeviceView<T> {
@@ -45,8 +62,8 @@ impl<T: DeviceCopy> DeviceView<T> {
     /// [`Error::Length`] if the lengths differ.
     #[doc(alias = "aclrtMemcpy")]
     pub fn copy_from_slice(&self, values: &[T]) -> Result<()> {
-        check_len("aclrtMemcpy", self.len(), values.len())?;
-        // SAFETY: both sides hold `len` values; the slice is borrowed for the call.
+        check_len("aclrtMemcpy", SLICE, self.len(), values.len())?;
+        // SAFETY: [place] both sides hold `len` values; the slice is borrowed for the call.
         unsafe {
             copy(
                 self.context(),
@@ -66,8 +83,8 @@ impl<T: DeviceCopy> DeviceView<T> {
     /// [`Error::Length`] if the lengths differ.
     #[doc(alias = "aclrtMemcpy")]
     pub fn copy_to_slice(&self, values: &mut [T]) -> Result<()> {
-        check_len("aclrtMemcpy", self.len(), values.len())?;
-        // SAFETY: both sides hold `len` values, any bit pattern is one, and the slice is borrowed exclusively for the call.
+        check_len("aclrtMemcpy", SLICE, self.len(), values.len())?;
+        // SAFETY: [place, bits] both sides hold `len` values, any bit pattern is one, and the slice is borrowed exclusively for the call.
         unsafe {
             copy(
                 self.context(),
@@ -88,7 +105,7 @@ impl<T: DeviceCopy> DeviceView<T> {
     #[doc(alias = "aclrtMemcpy")]
     pub fn to_vec(&self) -> Result<Vec<T>> {
         let mut values = Vec::<T>::with_capacity(self.len());
-        // SAFETY: the vector has room for `len` values.
+        // SAFETY: [memory] the vector has room for `len` values.
         let result = unsafe {
             copy(
                 self.context(),
@@ -100,11 +117,13 @@ impl<T: DeviceCopy> DeviceView<T> {
             )
         };
         if let Err(error) = result {
-            // The device may be writing to it still.
-            mem::forget(values);
+            // The device may be writing to it still, unless it never began.
+            if !error.is_refusal() {
+                keep_for_ever(values);
+            }
             return Err(error);
         }
-        // SAFETY: the copy succeeded, so all bytes are written, and any bit pattern is a value.
+        // SAFETY: [memory, bits] the copy succeeded, so all bytes are written, and any bit pattern is a value.
         unsafe { values.set_len(self.len()) };
         Ok(values)
     }
@@ -117,9 +136,9 @@ impl<T: DeviceCopy> DeviceView<T> {
     /// [`Error::Length`] if the lengths differ, [`Error::Mismatch`] if they belong to different backends.
     #[doc(alias = "aclrtMemcpy")]
     pub fn copy_from(&self, source: &DeviceView<T>) -> Result<()> {
-        check_len("aclrtMemcpy", self.len(), source.len())?;
-        check_backend("aclrtMemcpy", self.context(), source.context())?;
-        // SAFETY: both sides hold `len` values on devices of this backend, and both are alive for the call.
+        check_len("aclrtMemcpy", SOURCE, self.len(), source.len())?;
+        self.context().check_backend("aclrtMemcpy", "memory", source.context())?;
+        // SAFETY: [handle] both sides hold `len` values on devices of this backend, and both are alive for the call.
         unsafe {
             copy(
                 self.context(),
@@ -143,7 +162,7 @@ impl<T: DeviceCopy> DeviceView<T> {
             return Ok(());
         }
         self.context().bind("aclrtMemset")?;
-        // SAFETY: the range is alive, and any bit pattern is a value.
+        // SAFETY: [handle, bits] the range is alive, and any bit pattern is a value.
         let result = unsafe {
             acl!(
                 self.context(),
@@ -165,7 +184,7 @@ impl Stream {
     #[doc(alias = "aclrtMemcpyAsync")]
     pub fn copy<T: DeviceCopy>(&self, from: &DeviceView<T>, to: &DeviceView<T>) -> Result<()> {
         const OP: &str = "aclrtMemcpyAsync";
-        check_len(OP, to.len(), from.len())?;
+        check_len(OP, SOURCE, to.len(), from.len())?;
         if to.is_empty() {
             return Ok(());
         }
@@ -173,10 +192,10 @@ impl Stream {
             self.check_memory(OP, to.context())?;
         }
         for memory in [from, to] {
-            check_backend(OP, self.context(), memory.context())?;
+            self.context().check_backend(OP, "memory", memory.context())?;
         }
         let result = self.enqueue(OP, |raw| {
-            // SAFETY: both sides hold that many bytes, and are kept until the stream has passed the copy.
+            // SAFETY: [queued] both sides hold that many bytes, and are kept until the stream has passed the copy.
             unsafe {
                 acl!(
                     self,
@@ -191,11 +210,7 @@ impl Stream {
                 )
             }
         });
-        self.keep_unless_refused(
-            result,
-            || [from.memory().clone() as Kept, to.memory().clone()],
-            to.byte_len(),
-        )
+        self.keep_unless_refused(result, [from.memory(), to.memory()], to.byte_len())
     }
 
     /// Enqueues setting every byte of device memory, which stays alive until that is done.
@@ -211,7 +226,7 @@ impl Stream {
         }
         self.check_memory(OP, memory.context())?;
         let result = self.enqueue(OP, |raw| {
-            // SAFETY: the range is kept until the stream has passed this; any bit pattern is a value.
+            // SAFETY: [queued, bits] the range is kept until the stream has passed this; any bit pattern is a value.
             unsafe {
                 acl!(
                     self,
@@ -225,38 +240,19 @@ impl Stream {
                 )
             }
         });
-        self.keep_unless_refused(result, || [memory.memory().clone() as Kept], memory.byte_len())
-    }
-
-    /// Keeps what an operation uses, unless it was certainly not submitted.
-    pub(crate) fn keep_unless_refused<const N: usize>(
-        &self,
-        result: Result<u64>,
-        owners: impl FnOnce() -> [Kept; N],
-        bytes: usize,
-    ) -> Result<()> {
-        match result {
-            Err(error) if error.is_refusal() => Err(error),
-            result => {
-                self.keep(owners(), bytes);
-                self.tidy();
-                result.map(drop)
-            }
-        }
+        self.keep_unless_refused(result, [memory.memory()], memory.byte_len())
     }
 
     /// Refuses memory of another device.
+    #[inline]
     pub(crate) fn check_memory(&self, op: &'static str, memory: &Context) -> Result<()> {
-        if memory.device() == self.device() {
-            return Ok(());
-        }
-        Err(Error::Mismatch {
-            op,
-            what: format!(
-                "the memory is on device {}, the stream on device {}",
-                memory.device().id(),
-                self.device().id()
-            ),
-        })
+        let (memory, stream) = (memory.device(), self.device());
+        if memory == stream { Ok(()) } else { Err(elsewhere(op, memory, stream)) }
     }
+}
+
+#[cold]
+fn elsewhere(op: &'static str, memory: &Device, stream: &Device) -> Error {
+    let what = format!("the memory is on device {}, the stream on device {}", memory.id(), stream.id());
+    Error::Mismatch { op, what }
 }

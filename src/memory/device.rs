@@ -66,10 +66,10 @@ pub(crate) struct DeviceMemory {
     owned: bool,
 }
 
-// SAFETY: the only field that is not Send and Sync by itself is `ptr`, an address on the device that the host never dereferences;
+// SAFETY: [threads] the only field that is not Send and Sync by itself is `ptr`, an address on the device that the host never dereferences;
 // ACL frees and copies from any thread.
 unsafe impl Send for DeviceMemory {}
-// SAFETY: as above.
+// SAFETY: [threads] as above.
 unsafe impl Sync for DeviceMemory {}
 
 impl DeviceMemory {
@@ -78,7 +78,7 @@ impl DeviceMemory {
         // Size 0 never reaches ACL, which refuses it.
         if bytes > 0 {
             context.bind_checked("aclrtMalloc")?;
-            // SAFETY: a valid place for the answer; the context is current.
+            // SAFETY: [place] a valid place for the answer; the context is current.
             unsafe { acl!(context, aclrtMalloc(&mut ptr, bytes, policy.raw())) }?;
         }
         Ok(DeviceMemory { context: context.clone(), ptr, bytes, owned: true })
@@ -90,7 +90,7 @@ impl Drop for DeviceMemory {
         if !self.ptr.is_null() && self.owned {
             let ptr = SendRaw::new(self.ptr);
             self.context.dispose(move |context| {
-                // SAFETY: `ptr` came from aclrtMalloc. No owner is left, and streams are owners until they have passed what uses it.
+                // SAFETY: [once] `ptr` came from aclrtMalloc. No owner is left, and streams are owners until they have passed what uses it.
                 unsafe { acl!(context, aclrtFree(ptr.get())) }
             });
         }

@@ -1,20 +1,29 @@
 //! Memory of devices and page-locked memory of the host, and copies between them.
 
+#[cfg(feature = "ndarray")]
+mod array;
 mod copy;
 mod device;
 mod pinned;
+#[cfg(feature = "bytemuck")]
+mod plain;
 mod pod;
+mod rectangle;
+mod registered;
 mod transfer;
 
 pub use device::{DeviceBuffer, DeviceView, MallocPolicy};
 pub use pinned::PinnedBuffer;
+#[cfg(feature = "bytemuck")]
+pub use plain::Plain;
 pub use pod::DeviceCopy;
+pub use rectangle::Rectangle;
+pub use registered::HostPages;
 pub use transfer::Transfer;
 
 use device::DeviceMemory;
 
-use crate::{Context, Error, Result};
-use std::sync::Arc;
+use crate::{Error, Result};
 
 /// The size of `len` values, if that is a size.
 fn byte_len<T>(op: &'static str, len: usize) -> Result<usize> {
@@ -26,17 +35,8 @@ fn byte_len<T>(op: &'static str, len: usize) -> Result<usize> {
     })
 }
 
-/// Refuses lengths that differ.
-fn check_len(op: &'static str, expected: usize, actual: usize) -> Result<()> {
-    if expected == actual { Ok(()) } else { Err(Error::Length { op, expected, actual, unit: "elements" }) }
-}
-
-/// Refuses memory of another backend, which knows nothing of its addresses: to that one they are any addresses of the host.
-fn check_backend(op: &'static str, context: &Context, memory: &Context) -> Result<()> {
-    let (here, there) = (context.device().acl(), memory.device().acl());
-    if Arc::ptr_eq(here.runtime(), there.runtime()) {
-        return Ok(());
-    }
-    let what = format!("the memory belongs to another backend ({}, not {})", there.backend(), here.backend());
-    Err(Error::Mismatch { op, what })
+/// Refuses lengths that differ; `unit` says of what.
+#[inline]
+fn check_len(op: &'static str, unit: &'static str, expected: usize, actual: usize) -> Result<()> {
+    if expected == actual { Ok(()) } else { Err(Error::Length { op, expected, actual, unit }) }
 }

@@ -1,6 +1,6 @@
 //! [`PinnedBuffer`]: host memory that a device can read and write by itself.
 
-use super::{DeviceCopy, byte_len};
+use super::{DeviceCopy, byte_len, registered::Registration};
 use crate::{
     Context, Error, Result,
     runtime::{SendRaw, acl},
@@ -20,19 +20,38 @@ pub(crate) struct PinnedMemory {
     context: Context,
     /// Null if the allocation is empty.
     ptr: *mut c_void,
+    /// Of memory of the program. Otherwise it is ACL's.
+    registration: Option<Registration>,
 }
 
-// SAFETY: the allocation is plain host memory that belongs to this value alone; ACL frees it from any thread.
+// SAFETY: [threads] the allocation is plain host memory that belongs to this value alone; ACL frees it from any thread.
 unsafe impl Send for PinnedMemory {}
-// SAFETY: a shared reference gives nothing but the address.
+// SAFETY: [threads] a shared reference gives nothing but the address.
 unsafe impl Sync for PinnedMemory {}
+
+impl PinnedMemory {
+    pub(super) fn registered(context: &Context, ptr: *mut c_void, registration: Registration) -> Self {
+        PinnedMemory { context: context.clone(), ptr, registration: Some(registration) }
+    }
+
+    pub(super) fn registration(&self) -> Option<&Registration> {
+        self.registration.as_ref()
+    }
+
+    pub(super) fn registration_mut(&mut self) -> Option<&mut Registration> {
+        self.registration.as_mut()
+    }
+}
 
 impl Drop for PinnedMemory {
     fn drop(&mut self) {
-        if !self.ptr.is_null() {
+        if let Some(registration) = self.registration.take() {
+            // No owner is left: neither a buffer nor a stream that uses it.
+            self.context.dispose(move |context| registration.dispose(context));
+        } else if !self.ptr.is_null() {
             let ptr = SendRaw::new(self.ptr);
             self.context.dispose(move |context| {
-                // SAFETY: `ptr` came from aclrtMallocHost. No owner is left: neither a buffer nor a stream that uses it.
+                // SAFETY: [once] `ptr` came from aclrtMallocHost. No owner is left: neither a buffer nor a stream that uses it.
                 unsafe { acl!(context, aclrtFreeHost(ptr.get())) }
             });
         }
@@ -74,19 +93,19 @@ impl Context {
         // Size 0 never reaches ACL, which refuses it.
         if bytes > 0 {
             self.bind_checked(OP)?;
-            // SAFETY: a valid place for the answer; the context is current.
+            // SAFETY: [place] a valid place for the answer; the context is current.
             unsafe { acl!(self, aclrtMallocHost(&mut ptr, bytes)) }?;
-            // SAFETY: ACL gave `bytes` bytes of host memory. Its contents are undefined, and a slice needs values.
+            // SAFETY: [memory] ACL gave `bytes` bytes of host memory. Its contents are undefined, and a slice needs values.
             unsafe { ptr::write_bytes(ptr.cast::<u8>(), 0, bytes) };
         }
-        let memory = PinnedMemory { context: self.clone(), ptr };
+        let memory = PinnedMemory { context: self.clone(), ptr, registration: None };
         // ACL aligns to 64 bytes on a host; not on the NPU's own processor, and types may want more.
         if !(ptr as usize).is_multiple_of(align_of::<T>()) {
             let what =
                 format!("ACL gave memory that is not aligned to the {} bytes of the type", align_of::<T>());
             return Err(Error::Mismatch { op: OP, what });
         }
-        Ok(PinnedBuffer { memory: Arc::new(memory), len, of: PhantomData })
+        Ok(PinnedBuffer::new(memory, len))
     }
 
     /// Allocates page-locked host memory and copies `values` into it.
@@ -103,13 +122,26 @@ impl Context {
 }
 
 impl<T: DeviceCopy> PinnedBuffer<T> {
-    /// The context it was allocated in.
+    /// Of memory for `len` values, aligned for them and initialised.
+    pub(super) fn new(memory: PinnedMemory, len: usize) -> Self {
+        PinnedBuffer { memory: Arc::new(memory), len, of: PhantomData }
+    }
+
+    /// The context it was allocated or registered in.
     pub fn context(&self) -> &Context {
         &self.memory.context
     }
 
     pub(crate) fn address(&self) -> *mut c_void {
         self.memory.ptr
+    }
+
+    pub(super) fn memory(&self) -> &PinnedMemory {
+        &self.memory
+    }
+
+    pub(super) fn memory_mut(&mut self) -> &mut Arc<PinnedMemory> {
+        &mut self.memory
     }
 
     pub(crate) fn into_memory(self) -> Arc<PinnedMemory> {
@@ -126,7 +158,7 @@ impl<T: DeviceCopy> Deref for PinnedBuffer<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the allocation holds `len` values, written when it was made, of a type without invalid bit patterns, and is aligned
+        // SAFETY: [memory, bits] the allocation holds `len` values, written when it was made, of a type without invalid bit patterns, and is aligned
         // for it, which was checked then.
         // No device writes it meanwhile: a copy that does owns the buffer until it is done.
         unsafe { slice::from_raw_parts(self.data().as_ptr(), self.len) }
@@ -135,7 +167,7 @@ impl<T: DeviceCopy> Deref for PinnedBuffer<T> {
 
 impl<T: DeviceCopy> DerefMut for PinnedBuffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as in `deref`; the buffer is borrowed exclusively.
+        // SAFETY: [memory, bits] as in `deref`; the buffer is borrowed exclusively.
         unsafe { slice::from_raw_parts_mut(self.data().as_ptr(), self.len) }
     }
 }

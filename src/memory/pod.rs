@@ -3,7 +3,8 @@
 /// Types that may be copied to a device and back as they are: any bit pattern is a valid value, and there is no padding.
 ///
 /// Not `bool`, `char`, `NonZero`, references or enums: a device can write any bits. Implement it for own `#[repr(C)]` structs
-/// without padding whose fields all have it.
+/// without padding whose fields all have it. With feature `half`, `half::f16` and `half::bf16` have it. With feature `bytemuck`, own types that are `bytemuck::Pod`
+/// need no `unsafe`: they are elements as `ascendcl::Plain`.
 ///
 /// ```
 /// #[derive(Clone, Copy)]
@@ -35,7 +36,7 @@ pub unsafe trait DeviceCopy: Copy + Send + Sync + 'static {}
 macro_rules! device_copy {
     ($($number:ty)*) => {
         $(
-            // SAFETY: a number: every bit pattern is a value, and there is no padding.
+            // SAFETY: [bits] a number: every bit pattern is a value, and there is no padding.
             unsafe impl DeviceCopy for $number {}
         )*
     };
@@ -43,5 +44,8 @@ macro_rules! device_copy {
 
 device_copy!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
 
-// SAFETY: an array has no padding beyond that of its elements, which have none, and all bit patterns that its elements have.
+#[cfg(feature = "half")]
+device_copy!(half::f16 half::bf16);
+
+// SAFETY: [bits] an array has no padding beyond that of its elements, which have none, and all bit patterns that its elements have.
 unsafe impl<T: DeviceCopy, const N: usize> DeviceCopy for [T; N] {}

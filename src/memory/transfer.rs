@@ -3,8 +3,13 @@
 //! The host side is page-locked memory that the copy takes and gives back. The device side stays usable, so that what comes next can be
 //! enqueued behind the copy at once; the copy is one of its owners.
 
-use super::{DeviceCopy, DeviceMemory, DeviceView, PinnedBuffer, check_backend, check_len};
-use crate::{Callback, Error, Rejected, Result, Stream, guard, runtime::acl, teardown::Kept};
+use super::{DeviceCopy, DeviceMemory, DeviceView, PinnedBuffer, check_len};
+use crate::{
+    Error, Rejected, Result, Stream, guard,
+    passing::{Passing, SETTLING},
+    runtime::acl,
+    teardown::Kept,
+};
 use ascendcl_sys as sys;
 use std::{
     fmt,
@@ -12,14 +17,22 @@ use std::{
     mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// What must have as many elements as what.
+const PINNED: &str = "elements in the pinned memory, as many as in the device memory";
 
 /// An asynchronous copy that owns its host memory until it is done: see [`Stream::upload`] and [`Stream::download`].
 ///
 /// [`wait`](Transfer::wait) for it, or await it, to get the memory back. Dropping it does not wait: the memory is freed when the stream has
 /// passed the copy. Forgetting it leaks.
+///
+/// A stream goes on after a task that failed, unless [told otherwise](Stream::set_failure_mode), and ACL tells the error only to who waits
+/// until the stream is idle. `wait` and `wait_timeout` do that. A transfer that a callback behind it has shown done, because it is awaited, or waited for
+/// in that callback or after it, is known to be done and no more while there is other work on the stream: the error comes out of the next wait for the stream.
 #[must_use = "the host memory comes back from `wait`; dropped, it is freed when the copy is done"]
 pub struct Transfer<T: DeviceCopy> {
     stream: Stream,
@@ -28,8 +41,8 @@ pub struct Transfer<T: DeviceCopy> {
     /// Taken when it is given back.
     pinned: Option<PinnedBuffer<T>>,
     device: Arc<DeviceMemory>,
-    /// Wakes who awaits.
-    done: Option<Callback<()>>,
+    /// For who awaits.
+    passing: Passing,
 }
 
 impl Stream {
@@ -82,54 +95,83 @@ impl Stream {
         kind: sys::aclrtMemcpyKind,
     ) -> Result<Transfer<T>, Rejected<PinnedBuffer<T>>> {
         const OP: &str = "aclrtMemcpyAsync";
-        let fits = check_len(OP, device.len(), pinned.len())
-            .and_then(|()| self.check_memory(OP, device.context()))
-            // Of any device, but page-locked by this backend.
-            .and_then(|()| check_backend(OP, self.context(), pinned.context()));
-        if let Err(error) = fits {
-            return Err(Rejected { error, returned: Some(pinned) });
-        }
-        let mut transfer = Transfer {
-            stream: self.clone(),
-            number: 0,
-            device: device.memory().clone(),
-            pinned: None,
-            done: None,
-        };
         let bytes = device.byte_len();
-        if bytes > 0 {
-            let (dst, capacity, src) = if kind == sys::ACL_MEMCPY_HOST_TO_DEVICE {
-                (device.as_raw(), device.capacity(), pinned.address())
-            } else {
-                (pinned.address(), bytes, device.as_raw())
-            };
-            let result = self.enqueue(OP, |raw| {
-                // SAFETY: both sides hold `bytes` bytes. The host side belongs to the transfer, which nobody can look into, and then to
-                // the stream, until the copy is done; the device side has them as owners.
-                unsafe { acl!(self, aclrtMemcpyAsync(dst, capacity, src, bytes, kind, raw)) }
-            });
-            match result {
-                Ok(number) => transfer.number = number,
-                Err(error) if error.is_refusal() => {
-                    return Err(Rejected { error, returned: Some(pinned) });
-                }
-                // It may be running all the same: the stream keeps both sides.
-                Err(error) => {
-                    let owners = [pinned.into_memory() as Kept, transfer.device.clone()];
-                    self.keep(owners, bytes);
-                    return Err(Rejected { error, returned: None });
-                }
-            }
-        }
-        transfer.pinned = Some(pinned);
-        // For the transfers that were dropped.
-        self.tidy();
-        Ok(transfer)
+        let checked = check_len(OP, PINNED, device.len(), pinned.len()).map(|()| (bytes > 0).then_some(()));
+        begin_transfer(
+            self,
+            OP,
+            pinned,
+            device,
+            checked,
+            |pinned, ()| {
+                let (dst, capacity, src) = if kind == sys::ACL_MEMCPY_HOST_TO_DEVICE {
+                    (device.as_raw(), device.capacity(), pinned.address())
+                } else {
+                    (pinned.address(), bytes, device.as_raw())
+                };
+                self.enqueue(OP, |raw| {
+                    // SAFETY: [queued] both sides hold `bytes` bytes. The host side belongs to the transfer, which nobody can look into, and then to
+                    // the stream, until the copy is done; the device side has them as owners.
+                    unsafe { acl!(self, aclrtMemcpyAsync(dst, capacity, src, bytes, kind, raw)) }
+                })
+            },
+            Error::is_refusal,
+        )
     }
 }
 
+/// Takes the host side, and puts a copy between both into the stream with `enqueue`, which gives its number. What is to be copied was checked against both;
+/// `None` if that is nothing.
+pub(super) fn begin_transfer<T: DeviceCopy, C>(
+    stream: &Stream,
+    op: &'static str,
+    pinned: PinnedBuffer<T>,
+    device: &DeviceView<T>,
+    checked: Result<Option<C>>,
+    enqueue: impl FnOnce(&PinnedBuffer<T>, &C) -> Result<u64>,
+    is_refused: impl FnOnce(&Error) -> bool,
+) -> Result<Transfer<T>, Rejected<PinnedBuffer<T>>> {
+    let fits = checked.and_then(|checked| {
+        stream.check_memory(op, device.context())?;
+        // Of any device, but page-locked by this backend.
+        stream.context().check_backend(op, "memory", pinned.context())?;
+        Ok(checked)
+    });
+    let checked = match fits {
+        Ok(checked) => checked,
+        Err(error) => return Err(Rejected { error, returned: Some(pinned) }),
+    };
+    let mut transfer = Transfer {
+        stream: stream.clone(),
+        number: 0,
+        device: device.memory().clone(),
+        pinned: None,
+        passing: Passing::default(),
+    };
+    if let Some(checked) = checked {
+        match enqueue(&pinned, &checked) {
+            Ok(number) => transfer.number = number,
+            Err(error) if is_refused(&error) => {
+                return Err(Rejected { error, returned: Some(pinned) });
+            }
+            // It may be running all the same: the stream keeps both sides.
+            Err(error) => {
+                let bytes = mem::size_of_val(&*pinned);
+                let owners = [pinned.into_memory() as Kept, transfer.device.clone()];
+                stream.keep(owners, bytes);
+                return Err(Rejected { error, returned: None });
+            }
+        }
+    }
+    transfer.pinned = Some(pinned);
+    // For the transfers that were dropped.
+    stream.tidy();
+    Ok(transfer)
+}
+
 impl<T: DeviceCopy> Transfer<T> {
-    /// Waits until the copy is done, and gives the host memory back. Waits for everything that is on the stream by now.
+    /// Waits until the copy is done, and gives the host memory back. Waits for everything that is on the stream by now, unless a callback that came
+    /// behind the copy has shown it done: then it does not wait.
     ///
     /// # Errors
     ///
@@ -137,11 +179,11 @@ impl<T: DeviceCopy> Transfer<T> {
     /// that did not come behind the copy on the same stream: nothing can be waited for there.
     #[doc(alias = "aclrtSynchronizeStream")]
     pub fn wait(mut self) -> Result<PinnedBuffer<T>> {
-        if !self.is_known_done() {
+        if !self.is_known_done() && self.pinned.is_some() {
             Self::check_callback()?;
             self.stream.synchronize()?;
         }
-        self.give_back()
+        self.finish()
     }
 
     /// Waits until the copy is done, but no longer than `timeout`. After a timeout the error gives the transfer back.
@@ -153,11 +195,15 @@ impl<T: DeviceCopy> Transfer<T> {
     #[doc(alias = "aclrtSynchronizeStreamWithTimeout")]
     #[allow(clippy::result_large_err, reason = "the error gives the transfer back, by value as it came")]
     pub fn wait_timeout(mut self, timeout: Duration) -> Result<PinnedBuffer<T>, Rejected<Transfer<T>>> {
-        if !self.is_known_done()
-            && let Err(error) = Self::check_callback().and_then(|()| self.stream.synchronize_timeout(timeout))
+        if self.is_known_done() {
+            if let Err(error) = self.settle() {
+                return Err(Rejected { error, returned: None });
+            }
+        } else if let Err(error) =
+            Self::check_callback().and_then(|()| self.stream.synchronize_timeout(timeout))
         {
             // A poisoned stream will never say that the copy is done.
-            let returned = if self.stream.is_poisoned() { None } else { Some(self) };
+            let returned = if self.stream.work().is_poisoned() { None } else { Some(self) };
             return Err(Rejected { error, returned });
         }
         self.give_back().map_err(|error| Rejected { error, returned: None })
@@ -180,12 +226,25 @@ impl<T: DeviceCopy> Transfer<T> {
     }
 
     fn is_known_done(&self) -> bool {
-        self.stream.has_passed(self.number)
+        self.stream.work().passed().reaches(self.number)
     }
 
     fn give_back(&mut self) -> Result<PinnedBuffer<T>> {
-        // Taken once only: by `wait`, which ends the transfer, or by the future, which is not polled again.
-        self.pinned.take().ok_or(Error::Abandoned)
+        self.pinned.take().ok_or(Error::AlreadyTaken { what: "the transfer" })
+    }
+
+    /// The copy is done: tells the error that came before it, if there is one and it can be known, or gives the memory back.
+    fn finish(&mut self) -> Result<PinnedBuffer<T>> {
+        self.settle()?;
+        self.give_back()
+    }
+
+    fn settle(&self) -> Result<()> {
+        let start = Instant::now();
+        while self.pinned.is_some() && !self.stream.check_passed(self.number)? && start.elapsed() < SETTLING {
+            thread::sleep(Duration::from_micros(20));
+        }
+        Ok(())
     }
 }
 
@@ -197,39 +256,21 @@ impl<T: DeviceCopy> Future for Transfer<T> {
 
     /// Awaiting puts a callback behind the copy, the first time it has to wait.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.is_known_done() {
-            return Poll::Ready(self.give_back());
+        if self.pinned.is_some() {
+            let Transfer { stream, number, passing, .. } = &mut *self;
+            ready!(passing.poll(stream, *number, || Ok(false), context))?;
         }
-        if self.done.is_none() {
-            let callback = match self.stream.launch_callback(|| ()) {
-                Ok(callback) => callback,
-                Err(error) => return Poll::Ready(Err(error)),
-            };
-            self.done = Some(callback);
-        }
-        let Some(callback) = &mut self.done else { return Poll::Pending };
-        match Pin::new(callback).poll(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(result) => {
-                self.done = None;
-                if let Err(error) = result {
-                    return Poll::Ready(Err(error));
-                }
-                // The callback came behind the copy.
-                self.stream.set_passed(self.number);
-                Poll::Ready(self.give_back())
-            }
-        }
+        Poll::Ready(self.give_back())
     }
 }
 
 impl<T: DeviceCopy> Drop for Transfer<T> {
     fn drop(&mut self) {
         let Some(pinned) = self.pinned.take() else { return };
-        // In a forked child the memory belongs to the parent, and the queue's lock may be held for ever.
-        if !self.is_known_done() && !guard::forked() {
+        // In a forked child the memory belongs to the parent, and the queue's lock may be held for ever. At exit nothing is freed.
+        if !self.is_known_done() && !guard::is_over() {
             let bytes = mem::size_of_val(&*pinned);
-            self.stream.keep([pinned.into_memory() as Kept, self.device.clone()], bytes);
+            self.stream.keep_beside(pinned.into_memory(), &self.device, bytes);
         }
     }
 }

@@ -5,11 +5,16 @@ use crate::{
     runtime::{Site, acl},
 };
 use ascendcl_sys as sys;
-use std::{fmt, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 /// The buffers that a model reads, or those that it writes, in the order of its description. Owns them together with whoever else does.
 ///
-/// A cheap handle. It does not change once it is made, so one pair of datasets serves any number of executions.
+/// A cheap handle. Its buffers do not change once it is made, so one pair of datasets serves any number of executions. Calls that execute with the
+/// same outputs come one after another: ACL writes into the dataset itself.
 ///
 /// ```
 /// # fn main() -> Result<(), ascendcl::Error> {
@@ -37,6 +42,9 @@ pub struct Dataset {
 
 pub(super) struct DatasetInner {
     context: Context,
+    /// For the calls that execute a model: ACL replaces the tensor descriptions of a dataset that it writes, and reads those of one
+    /// that it reads.
+    busy: RwLock<()>,
     raw: RawDataset,
     buffers: Vec<DeviceView<u8>>,
 }
@@ -47,10 +55,46 @@ struct RawDataset {
     buffers: Vec<*mut sys::aclDataBuffer>,
 }
 
-// SAFETY: the C objects are plain descriptions without a thread of their own, not changed after they were made, and destroyed once.
+// SAFETY: [threads] the C objects are plain descriptions without a thread of their own.
 unsafe impl Send for RawDataset {}
-// SAFETY: as above: executions only read them.
+// SAFETY: [threads] a shared reference gives nothing but the addresses; what reads or changes the objects behind them is locked by `Borrowed`.
 unsafe impl Sync for RawDataset {}
+
+/// Two datasets in the hands of a call that executes a model: nobody else executes with them, except to read what this one reads.
+pub(super) struct Borrowed<'a> {
+    inputs: &'a Dataset,
+    outputs: &'a Dataset,
+    _reads: Option<RwLockReadGuard<'a, ()>>,
+    _writes: RwLockWriteGuard<'a, ()>,
+}
+
+impl<'a> Borrowed<'a> {
+    pub(super) fn new(inputs: &'a Dataset, outputs: &'a Dataset) -> Self {
+        let read = || inputs.inner.busy.read().unwrap_or_else(PoisonError::into_inner);
+        let write = || outputs.inner.busy.write().unwrap_or_else(PoisonError::into_inner);
+        // In the order of their addresses, so that two who swap their datasets do not wait for each other.
+        let (_reads, _writes) = match Arc::as_ptr(&inputs.inner).cmp(&Arc::as_ptr(&outputs.inner)) {
+            Ordering::Less => {
+                let reads = read();
+                (Some(reads), write())
+            }
+            Ordering::Equal => (None, write()),
+            Ordering::Greater => {
+                let writes = write();
+                (Some(read()), writes)
+            }
+        };
+        Borrowed { inputs, outputs, _reads, _writes }
+    }
+
+    pub(super) fn inputs(&self) -> *const sys::aclmdlDataset {
+        self.inputs.as_raw()
+    }
+
+    pub(super) fn outputs(&self) -> *mut sys::aclmdlDataset {
+        self.outputs.as_raw()
+    }
+}
 
 impl Dataset {
     /// Makes a dataset of device memory. Typed memory becomes bytes with [`DeviceView::as_bytes`].
@@ -81,25 +125,28 @@ impl Dataset {
         }
         context.bind(OP)?;
         let api = context.api();
-        let (Some(create), Some(create_buffer)) = (api.aclmdlCreateDataset, api.aclCreateDataBuffer) else {
+        let Some(create) = api.aclmdlCreateDataset else {
             return Err(Error::MissingSymbol { function: OP });
         };
-        // SAFETY: takes nothing.
+        let Some(create_buffer) = api.aclCreateDataBuffer else {
+            return Err(Error::MissingSymbol { function: "aclCreateDataBuffer" });
+        };
+        // SAFETY: [plain] takes nothing.
         let dataset = unsafe { create() };
         if dataset.is_null() {
             return Err(Error::Model("aclmdlCreateDataset gave none: out of memory".into()));
         }
         let raw = RawDataset { dataset, buffers: Vec::with_capacity(buffers.len()) };
-        let mut inner = DatasetInner { context: context.clone(), raw, buffers };
+        let mut inner = DatasetInner { context: context.clone(), busy: RwLock::new(()), raw, buffers };
         for index in 0..inner.buffers.len() {
             let (address, bytes) = (inner.buffers[index].as_raw(), inner.buffers[index].byte_len());
-            // SAFETY: keeps the address and the size only; the memory outlives it in `inner`.
+            // SAFETY: [queued] keeps the address and the size only; the memory outlives it in `inner`.
             let buffer = unsafe { create_buffer(address, bytes) };
             if buffer.is_null() {
                 return Err(Error::Model("aclCreateDataBuffer gave none: out of memory".into()));
             }
             inner.raw.buffers.push(buffer);
-            // SAFETY: both are alive, and destroyed together.
+            // SAFETY: [handle] both are alive, and destroyed together.
             unsafe { acl!(context, aclmdlAddDatasetBuffer(inner.raw.dataset, buffer)) }?;
         }
         Ok(Dataset { inner: Arc::new(inner) })
@@ -163,10 +210,10 @@ impl Drop for DatasetInner {
 
 impl RawDataset {
     fn destroy(self, context: &Context) -> Result<()> {
-        // SAFETY: no handle is left, and no stream uses the dataset any more: streams are owners. Destroyed once.
+        // SAFETY: [once] no handle is left, and no stream uses the dataset any more: streams are owners. Destroyed once.
         let mut result = unsafe { acl!(context, aclmdlDestroyDataset(self.dataset)) };
         for buffer in self.buffers {
-            // SAFETY: as above; destroying the dataset left its buffers alone.
+            // SAFETY: [once] as above; destroying the dataset left its buffers alone.
             result = result.and(unsafe { acl!(context, aclDestroyDataBuffer(buffer)) });
         }
         result

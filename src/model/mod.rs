@@ -2,21 +2,25 @@
 
 mod dataset;
 mod desc;
+mod names;
 
+use dataset::Borrowed;
 pub use dataset::Dataset;
-pub use desc::{DataType, Format, ModelDesc, TensorDesc};
+pub use desc::{ModelDesc, TensorDesc};
+pub use names::{DataType, Format, UnknownNameError};
 
 use crate::{
-    Context, Error, Event, Result, Stream, guard, runtime::acl, stream::StreamInner, teardown::Kept,
+    Context, Error, Event, Result, Stream, allocator, guard,
+    limbo::keep_for_ever,
+    runtime::acl,
+    stream::StreamInner,
+    teardown::{Fate, Kept},
 };
 use std::{
     ffi::CString,
-    fmt, mem,
+    fmt,
     path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     thread,
     time::{Duration, Instant},
 };
@@ -61,7 +65,9 @@ pub(crate) struct ModelInner {
 /// A stream that a model was put into. Weak: the stream keeps the model alive, not the other way round.
 struct LastUse {
     stream: Weak<StreamInner>,
-    gone: Arc<AtomicBool>,
+    fate: Arc<Fate>,
+    /// The stream's number of this operation, or of one behind it.
+    number: u64,
 }
 
 /// How long to wait for a stream that was dropped while the model was running on it.
@@ -82,7 +88,7 @@ impl Model {
         })?;
         context.bind_checked("aclmdlLoadFromFile")?;
         let mut id = 0;
-        // SAFETY: a NUL-terminated path, and a valid place for the answer; the context is current.
+        // SAFETY: [text, place] a NUL-terminated path, and a valid place for the answer; the context is current.
         unsafe { acl!(context, aclmdlLoadFromFile(path.as_ptr(), &mut id)) }?;
         Model::new(context, id)
     }
@@ -97,7 +103,7 @@ impl Model {
     pub fn from_bytes(context: &Context, model: &[u8]) -> Result<Model> {
         context.bind_checked("aclmdlLoadFromMem")?;
         let mut id = 0;
-        // SAFETY: the bytes are borrowed for the call, which copies what it needs; the context is current.
+        // SAFETY: [place] the bytes are borrowed for the call, which copies what it needs; the context is current.
         unsafe { acl!(context, aclmdlLoadFromMem(model.as_ptr().cast(), model.len(), &mut id)) }?;
         Model::new(context, id)
     }
@@ -108,12 +114,17 @@ impl Model {
         let mut inner = ModelInner { context: context.clone(), id, desc, last: Mutex::new(None) };
         inner.desc = ModelDesc::read(context, id)?;
         for tensor in inner.desc.inputs.iter().chain(&inner.desc.outputs) {
-            if tensor.size == 0 || tensor.dims.iter().any(|&dim| dim < 0) {
-                return Err(Error::Model(format!(
-                    "`{}` has the dynamic shape {:?}: convert the model with fixed shapes",
-                    tensor.name, tensor.dims
-                )));
-            }
+            let what = if tensor.dims.iter().any(|&dim| dim < 0) {
+                "the dynamic shape"
+            } else if tensor.size == 0 {
+                "no size, and the shape"
+            } else {
+                continue;
+            };
+            return Err(Error::Model(format!(
+                "`{}` has {what} {:?}: convert the model with fixed shapes",
+                tensor.name, tensor.dims
+            )));
         }
         Ok(Model { inner: Arc::new(inner) })
     }
@@ -169,20 +180,27 @@ impl Model {
     #[doc(alias = "aclmdlExecute")]
     pub fn execute(&self, inputs: &Dataset, outputs: &Dataset) -> Result<()> {
         self.check(inputs, outputs)?;
+        allocator::check("aclmdlExecute")?;
         guard::check("aclmdlExecute")?;
         let mut last = self.lock();
-        if let Some(stream) = Self::running_on(&mut last)? {
+        while let Some(stream) = Self::running_on(&mut last)? {
+            // What the wait releases may run code of the program, which may wait for who executes.
+            drop(last);
             stream.synchronize()?;
+            last = self.lock();
         }
         *last = None;
         self.context().bind("aclmdlExecute")?;
-        // SAFETY: the model and the datasets are alive for the call, of one context, and fit; nothing else executes the model
-        // meanwhile.
-        let result =
-            unsafe { acl!(self.context(), aclmdlExecute(self.inner.id, inputs.as_raw(), outputs.as_raw())) };
-        if result.as_ref().is_err_and(|error| !error.is_refusal()) {
-            // It may be running still, for example after a timeout: nothing it uses may ever be freed.
-            mem::forget((self.inner.clone(), inputs.inner().clone(), outputs.inner().clone()));
+        let borrowed = Borrowed::new(inputs, outputs);
+        // SAFETY: [handle, place] the model and the datasets are alive for the call, of one context, and fit; nothing else executes the model or
+        // uses what it writes meanwhile.
+        let result = unsafe {
+            acl!(self.context(), aclmdlExecute(self.inner.id, borrowed.inputs(), borrowed.outputs()))
+        };
+        drop(borrowed);
+        if let Err(Error::Acl(_)) = &result {
+            // An execution is many tasks: whatever ACL says, some of them may be running still, and nothing they use may be freed.
+            keep_for_ever((self.inner.clone(), inputs.inner().clone(), outputs.inner().clone()));
         }
         result
     }
@@ -203,33 +221,48 @@ impl Model {
                 what: "a model runs on streams of the context it was loaded in".into(),
             });
         }
+        allocator::check(OP)?;
         guard::check(OP)?;
         let mut last = self.lock();
-        if let Some(other) = Self::running_on(&mut last)?.filter(|other| other != stream) {
+        // Executions on one stream are ordered already.
+        let here = |last: &LastUse| Weak::as_ptr(&last.stream) == Arc::as_ptr(stream.inner());
+        if !last.as_ref().is_some_and(here)
+            && let Some(other) = Self::running_on(&mut last)?
+        {
             let event: Event = self.context().create_event()?;
             other.record(&event)?;
             stream.wait(&event)?;
         }
-        let result = stream.enqueue(OP, |raw| {
-            // SAFETY: the stream keeps the model, the datasets and their memory until it has passed the execution; executions
-            // of the model are ordered.
-            unsafe { acl!(stream, aclmdlExecuteAsync(self.inner.id, inputs.as_raw(), outputs.as_raw(), raw)) }
+        let result = stream.enqueue_many(OP, |raw| {
+            let borrowed = Borrowed::new(inputs, outputs);
+            // SAFETY: [queued, handle] the stream keeps the model, the datasets and their memory until it has passed the execution; executions
+            // of the model are ordered, and nobody else uses what the call writes meanwhile.
+            unsafe {
+                acl!(stream, aclmdlExecuteAsync(self.inner.id, borrowed.inputs(), borrowed.outputs(), raw))
+            }
         });
-        if let Err(error) = &result {
-            if !matches!(error, Error::Acl(_)) {
-                return result.map(drop);
-            }
-            // An execution is many tasks: whatever ACL says, some of them may have been submitted.
-            if error.is_refusal() {
-                stream.count_refused();
+        if result.as_ref().is_err_and(Error::is_refusal_of_all) {
+            return result.map(drop);
+        }
+        let (inner, number) = (stream.inner(), stream.work().issued());
+        match last.as_mut().filter(|last| here(last)) {
+            Some(last) => last.number = number,
+            None => {
+                *last = Some(LastUse { stream: Arc::downgrade(inner), fate: inner.fate().clone(), number });
             }
         }
-        let inner = stream.inner();
-        if last.as_ref().is_none_or(|last| Weak::as_ptr(&last.stream) != Arc::as_ptr(inner)) {
-            *last = Some(LastUse { stream: Arc::downgrade(inner), gone: inner.gone().clone() });
+        let addresses = [
+            Arc::as_ptr(&self.inner).cast(),
+            Arc::as_ptr(inputs.inner()).cast(),
+            Arc::as_ptr(outputs.inner()).cast(),
+        ];
+        let owners = || [self.inner.clone() as Kept, inputs.inner().clone(), outputs.inner().clone()];
+        stream.keep_again(addresses, owners, 0);
+        // What is released may run code of the program, which may wait for who executes.
+        drop(last);
+        if result.is_ok() {
+            stream.tidy();
         }
-        stream.keep([self.inner.clone() as Kept, inputs.inner().clone(), outputs.inner().clone()], 0);
-        stream.tidy();
         result.map(drop)
     }
 
@@ -241,10 +274,17 @@ impl Model {
     fn running_on(last: &mut Option<LastUse>) -> Result<Option<Stream>> {
         let Some(use_) = last.as_ref() else { return Ok(None) };
         if let Some(inner) = use_.stream.upgrade() {
-            return Ok(Some(Stream::from_inner(inner)));
+            let stream = Stream::from_inner(inner);
+            let is_done = stream.work().passed().reaches(use_.number);
+            return Ok((!is_done).then_some(stream));
         }
         let start = Instant::now();
-        while !use_.gone.load(Ordering::Acquire) {
+        while !use_.fate.is_gone() {
+            if use_.fate.is_lost() {
+                return Err(Error::Model(
+                    "the model may be running still, on a stream that was given up after a failure; load it once more".into(),
+                ));
+            }
             if start.elapsed() > DROPPED_STREAM_PATIENCE {
                 let op = "waiting for a dropped stream on which the model is running";
                 return Err(Error::Timeout { op, timeout: DROPPED_STREAM_PATIENCE });
@@ -255,22 +295,26 @@ impl Model {
         Ok(None)
     }
 
+    #[inline]
     fn check(&self, inputs: &Dataset, outputs: &Dataset) -> Result<()> {
-        check_side("input", &self.inner.desc.inputs, inputs)?;
-        check_side("output", &self.inner.desc.outputs, outputs)?;
-        for dataset in [inputs, outputs] {
+        let desc = self.desc();
+        for (side, tensors, dataset) in [("input", &desc.inputs, inputs), ("output", &desc.outputs, outputs)]
+        {
+            if !fit(tensors, dataset) {
+                return Err(misfit(side, tensors, dataset));
+            }
             if dataset.context().device() != self.context().device() {
-                return Err(Error::Mismatch {
-                    op: "aclmdlExecute",
-                    what: format!(
-                        "the model is on device {}, a dataset on device {}",
-                        self.context().device().id(),
-                        dataset.context().device().id()
-                    ),
-                });
+                return Err(self.elsewhere(dataset));
             }
         }
         Ok(())
+    }
+
+    #[cold]
+    fn elsewhere(&self, dataset: &Dataset) -> Error {
+        let (model, dataset) = (self.context().device().id(), dataset.context().device().id());
+        let what = format!("the model is on device {model}, a dataset on device {dataset}");
+        Error::Mismatch { op: "aclmdlExecute", what }
     }
 }
 
@@ -279,33 +323,35 @@ fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
-/// ACL checks little of this, and late.
-fn check_side(side: &str, tensors: &[TensorDesc], dataset: &Dataset) -> Result<()> {
-    if tensors.len() != dataset.len() {
-        return Err(Error::Model(format!(
+/// Whether there is a buffer for each tensor, and large enough. ACL checks little of this, and late.
+#[inline]
+fn fit(tensors: &[TensorDesc], dataset: &Dataset) -> bool {
+    tensors.len() == dataset.len()
+        && tensors.iter().zip(dataset.buffers()).all(|(tensor, buffer)| buffer.byte_len() >= tensor.size)
+}
+
+/// Says what does not [fit](fit).
+#[cold]
+fn misfit(side: &str, tensors: &[TensorDesc], dataset: &Dataset) -> Error {
+    let small =
+        tensors.iter().zip(dataset.buffers()).find(|(tensor, buffer)| buffer.byte_len() < tensor.size);
+    Error::Model(match small {
+        Some((TensorDesc { name, size, .. }, buffer)) if tensors.len() == dataset.len() => {
+            format!("{side} `{name}` takes {size} bytes, its buffer has {}", buffer.byte_len())
+        }
+        _ => format!(
             "the model has {}, the dataset {}",
             counted(tensors.len(), side),
             counted(dataset.len(), "buffer")
-        )));
-    }
-    for (tensor, buffer) in tensors.iter().zip(dataset.buffers()) {
-        if buffer.byte_len() < tensor.size {
-            return Err(Error::Model(format!(
-                "{side} `{}` takes {} bytes, its buffer has {}",
-                tensor.name,
-                tensor.size,
-                buffer.byte_len()
-            )));
-        }
-    }
-    Ok(())
+        ),
+    })
 }
 
 impl Drop for ModelInner {
     fn drop(&mut self) {
         let id = self.id;
         self.context.dispose(move |context| {
-            // SAFETY: loaded once, unloaded once; no handle is left, and no stream runs it any more: streams are owners.
+            // SAFETY: [once] loaded once, unloaded once; no handle is left, and no stream runs it any more: streams are owners.
             unsafe { acl!(context, aclmdlUnload(id)) }
         });
     }

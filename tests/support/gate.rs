@@ -48,6 +48,11 @@ impl HostGate {
         Ok(HostGate { open, passed })
     }
 
+    /// One of a closure that waits for `open` to be dropped.
+    pub fn of(open: Sender<()>, passed: Callback<()>) -> HostGate {
+        HostGate { open, passed }
+    }
+
     /// Lets the stream go on. Gives the callback, to wait for.
     pub fn open(self) -> Callback<()> {
         drop(self.open);

@@ -29,3 +29,9 @@ impl From<lexopt::Error> for Error {
         Self(format!("{error}; see `cargo run -p xtask -- --help`"))
     }
 }
+
+impl From<ascendcl::Error> for Error {
+    fn from(error: ascendcl::Error) -> Self {
+        Self(error.to_string())
+    }
+}

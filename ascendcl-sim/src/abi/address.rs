@@ -66,7 +66,7 @@ unsafe extern "C" fn aclrtGetMemInfo(attr: aclrtMemAttr, free: *mut usize, total
         };
         let (left, capacity) =
             page.map_or((0, 0), |page| context.device().memory().accounts().free_and_total(page));
-        // SAFETY: not NULL, and the caller passes places to write to.
+        // SAFETY: [caller] not NULL, and the caller passes places to write to.
         unsafe {
             free.write(left);
             total.write(capacity);
@@ -85,7 +85,7 @@ unsafe extern "C" fn aclrtGetMemUsageInfo(
     call!("aclrtGetMemUsageInfo", || {
         not_null(memUsageInfo, "memUsageInfo")?;
         not_null(outputNum, "outputNum")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { outputNum.write(0) };
         if inputNum == 0 {
             return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "inputNum must not be 0"));
@@ -105,10 +105,10 @@ unsafe extern "C" fn aclrtGetMemUsageInfo(
                 memPeakSize: usage.peak as u64,
                 reserved: [0; 8],
             };
-            // SAFETY: the caller passes places for `inputNum` entries, of which this is one.
+            // SAFETY: [caller] the caller passes places for `inputNum` entries, of which this is one.
             unsafe { memUsageInfo.add(index).write(info) };
         }
-        // SAFETY: as above.
+        // SAFETY: [caller] as above.
         unsafe { outputNum.write(modules.len()) };
         Ok(())
     })
@@ -127,7 +127,7 @@ unsafe extern "C" fn aclrtCheckMemType(
     call!("aclrtCheckMemType", || {
         not_null(addrList, "addrList")?;
         not_null(checkResult, "checkResult")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { checkResult.write(0) };
         let wrong = |what: std::fmt::Arguments<'_>| Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, what));
         if reserve != 0 {
@@ -141,12 +141,12 @@ unsafe extern "C" fn aclrtCheckMemType(
         }
         let device = current_context()?.device().id();
         let matches = (0..size as usize).all(|index| {
-            // SAFETY: the caller passes `size` addresses.
+            // SAFETY: [caller] the caller passes `size` addresses.
             let address = unsafe { addrList.add(index).read() };
             let own = memory::live(address).is_some_and(|(memory, _)| memory.device() == Some(device));
             own && memType & sys::ACL_RT_MEM_TYPE_DEV != 0
         });
-        // SAFETY: as above.
+        // SAFETY: [caller] as above.
         unsafe { checkResult.write(matches.into()) };
         Ok(())
     })
@@ -168,7 +168,7 @@ unsafe extern "C" fn aclrtPointerGetAttributes(
             Location::Unregistered => (sys::ACL_MEM_LOCATION_TYPE_UNREGISTERED, 0, 0),
         };
         let location = aclrtMemLocation { id, type_: kind };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { attributes.write(aclrtPtrAttributes { location, pageSize: page as u32, rsv: [0; 4] }) };
         Ok(())
     })
@@ -191,7 +191,7 @@ unsafe extern "C" fn aclrtMemGetAddressRange(
             None => memory::pinned_range(ptr)
                 .ok_or_else(|| wrong(format_args!("{ptr:p} is inside no live allocation")))?,
         };
-        // SAFETY: where not NULL, the caller passes places to write to.
+        // SAFETY: [caller] where not NULL, the caller passes places to write to.
         unsafe {
             if !pbase.is_null() {
                 pbase.write(std::ptr::with_exposed_provenance_mut(base));

@@ -139,7 +139,7 @@ functions! {
     status fn aclmdlGetFirstAippInfo(modelId: u32, index: usize, aippInfo: *mut aclAippInfo) {
         let place = out(aippInfo, "aippInfo")?;
         let info = query::first_info(modelId, index)?;
-        // SAFETY: not NULL and the caller's to write (contract); the two do not overlap, the box being new.
+        // SAFETY: [caller] not NULL and the caller's to write (contract); the two do not overlap, the box being new.
         unsafe { ptr::copy_nonoverlapping(&*info, place, 1) };
         Ok(())
     }

@@ -37,7 +37,7 @@ fn set<F: Copy>(
 /// `place` is NULL or a place to write to.
 unsafe fn put<T>(place: *mut T, value: T) {
     if !place.is_null() {
-        // SAFETY: contract.
+        // SAFETY: [caller] contract.
         unsafe { place.write(value) };
     }
 }
@@ -113,7 +113,7 @@ functions! {
         not_null(stream, "stream")?;
         let (description, functions) = memory::registered_allocator(stream)
             .ok_or_else(|| invalid(format_args!("no allocator is registered for the stream {stream:p}")))?;
-        // SAFETY: the caller passes places to write to, and NULL for what it does not want.
+        // SAFETY: [caller] the caller passes places to write to, and NULL for what it does not want.
         unsafe {
             put(allocatorDesc, description);
             put(allocator, functions.object);

@@ -17,6 +17,7 @@ use super::call_or;
 const LONGEST: usize = 1024;
 const CUT: &str = "...[truncated]";
 
+// SAFETY: [os] the function of the C library, as these platforms pass its last parameter.
 unsafe extern "C" {
     /// The last parameter is a `va_list`, which on the platforms below is passed as a pointer.
     fn vsnprintf(buffer: *mut c_char, size: usize, format: *const c_char, arguments: *mut c_void) -> c_int;
@@ -130,20 +131,20 @@ unsafe extern "C" fn log_arguments(
         if fmt.is_null() || func.is_null() || file.is_null() || !is_wanted(level) {
             return;
         }
-        // SAFETY: not NULL, and the caller passes C strings.
+        // SAFETY: [caller] not NULL, and the caller passes C strings.
         let (func, file, format) =
             unsafe { (CStr::from_ptr(func), CStr::from_ptr(file), CStr::from_ptr(fmt)) };
         if writes_back(format.to_bytes()) {
             return put(sys::ACL_ERROR, "aclAppLog format string is invalid");
         }
         let mut buffer = [0u8; LONGEST];
-        // SAFETY: the buffer has that size, and the caller passes the arguments that the format names.
+        // SAFETY: [caller] the buffer has that size, and the caller passes the arguments that the format names.
         let length = unsafe { vsnprintf(buffer.as_mut_ptr().cast(), LONGEST, fmt, arguments) };
         let Ok(length) = usize::try_from(length) else {
             return put(sys::ACL_ERROR, "aclAppLog format string is invalid");
         };
         let text = String::from_utf8_lossy(&buffer[..length.min(LONGEST - 1)]);
-        // SAFETY: no preconditions.
+        // SAFETY: [os] no preconditions.
         let thread = unsafe { libc::gettid() };
         let whole =
             format!("{thread} {}:{}:{line}: \"{text}\"", func.to_string_lossy(), file.to_string_lossy());
@@ -212,7 +213,7 @@ fn put(level: aclLogLevel, text: &str) {
 }
 
 pub(crate) fn fill(api: &mut AclApi) {
-    // SAFETY: the function reads the arguments behind the fifth as the platform passes variable ones.
+    // SAFETY: [caller] the function reads the arguments behind the fifth as the platform passes variable ones.
     api.aclAppLog = Some(unsafe { core::mem::transmute::<Fixed, Variadic>(aclAppLog) });
 }
 

@@ -18,7 +18,7 @@ unsafe extern "C" fn aclInit(configPath: *const c_char) -> aclError {
         if configPath.is_null() {
             return lifecycle::init(None);
         }
-        // SAFETY: the caller passes NULL or a C string.
+        // SAFETY: [caller] the caller passes NULL or a C string.
         let path = unsafe { CStr::from_ptr(configPath) }.to_string_lossy();
         lifecycle::init(Some(&*path).filter(|path| !path.is_empty()))
     })
@@ -34,7 +34,7 @@ unsafe extern "C" fn aclFinalizeReference(refCount: *mut u64) -> aclError {
     call!("aclFinalizeReference", || {
         let (left, result) = lifecycle::finalize_reference();
         if !refCount.is_null() {
-            // SAFETY: the caller passes NULL or a place to write to.
+            // SAFETY: [caller] the caller passes NULL or a place to write to.
             unsafe { refCount.write(left) };
         }
         result
@@ -76,7 +76,7 @@ unsafe extern "C" fn aclrtGetVersion(
         not_null(majorVersion, "majorVersion")?;
         not_null(minorVersion, "minorVersion")?;
         not_null(patchVersion, "patchVersion")?;
-        // SAFETY: not NULL, and the caller passes places to write to.
+        // SAFETY: [caller] not NULL, and the caller passes places to write to.
         unsafe {
             majorVersion.write(VERSION.0);
             minorVersion.write(VERSION.1);
@@ -95,7 +95,7 @@ unsafe extern "C" fn aclrtGetSocName() -> *const c_char {
 unsafe extern "C" fn aclrtGetRunMode(runMode: *mut aclrtRunMode) -> aclError {
     call!("aclrtGetRunMode", || {
         not_null(runMode, "runMode")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { runMode.write(sys::ACL_HOST) };
         Ok(())
     })

@@ -43,7 +43,7 @@ unsafe extern "C" fn aclrtMemcpyBatch(
     let arrays = Arrays { dsts, destMaxs, srcs, sizes, numBatches, attrs, attrsIndexes, numAttrs };
     call!("aclrtMemcpyBatch", || {
         not_null(failIndex, "failIndex")?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { copy_now(arrays, failIndex) }
     })
 }
@@ -61,7 +61,7 @@ unsafe extern "C" fn aclrtMemcpyBatchV2(
 ) -> aclError {
     let arrays = Arrays { dsts, destMaxs, srcs, sizes, numBatches, attrs, attrsIndexes, numAttrs };
     let mut unused = 0;
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtMemcpyBatchV2", || unsafe { copy_now(arrays, &raw mut unused) })
 }
 
@@ -81,7 +81,7 @@ unsafe extern "C" fn aclrtMemcpyBatchAsync(
     let arrays = Arrays { dsts, destMaxs, srcs, sizes, numBatches, attrs, attrsIndexes, numAttrs };
     call!("aclrtMemcpyBatchAsync", || {
         not_null(failIndex, "failIndex")?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { copy_async(arrays, failIndex, stream) }
     })
 }
@@ -100,16 +100,16 @@ unsafe extern "C" fn aclrtMemcpyBatchAsyncV2(
 ) -> aclError {
     let arrays = Arrays { dsts, destMaxs, srcs, sizes, numBatches, attrs, attrsIndexes, numAttrs };
     let mut unused = 0;
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtMemcpyBatchAsyncV2", || unsafe { copy_async(arrays, &raw mut unused, stream) })
 }
 
 /// # Safety
 /// The arrays are as long as they say, `fail_index` is a place to write to, and plain host memory is as large as it says.
 unsafe fn copy_now(arrays: Arrays, fail_index: *mut usize) -> Result<(), aclError> {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     let Some(batch) = (unsafe { Batch::check(arrays, fail_index) })? else { return Ok(()) };
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     unsafe { fail_index.write(usize::MAX) };
     if batch.sizes.len() > MOST {
         return Err(wrong(format_args!("{} copies are more than {MOST}", batch.sizes.len())));
@@ -118,7 +118,7 @@ unsafe fn copy_now(arrays: Arrays, fail_index: *mut usize) -> Result<(), aclErro
     // All are looked at before the first is carried out.
     for index in 0..batch.sizes.len() {
         if let Err(code) = batch.check_item(index) {
-            // SAFETY: contract.
+            // SAFETY: [caller] contract.
             unsafe { fail_index.write(index) };
             return Err(code);
         }
@@ -126,7 +126,7 @@ unsafe fn copy_now(arrays: Arrays, fail_index: *mut usize) -> Result<(), aclErro
     let context = current_context()?;
     for index in (0..batch.sizes.len()).filter(|&index| batch.sizes[index] > 0) {
         let shape = Shape::row(batch.sizes[index]);
-        // SAFETY: contract.
+        // SAFETY: [caller] contract.
         unsafe { memory::copy_blocking(context.device(), batch.ends(index), shape) }?;
     }
     Ok(())
@@ -135,10 +135,10 @@ unsafe fn copy_now(arrays: Arrays, fail_index: *mut usize) -> Result<(), aclErro
 /// # Safety
 /// As for [`copy_now`].
 unsafe fn copy_async(arrays: Arrays, fail_index: *mut usize, stream: aclrtStream) -> Result<(), aclError> {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     let Some(batch) = (unsafe { Batch::check(arrays, fail_index) })? else { return Ok(()) };
     let stream = Named::new(stream)?;
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     unsafe { fail_index.write(usize::MAX) };
     batch.check_attributes()?;
     let context = current_context()?;
@@ -151,11 +151,11 @@ unsafe fn copy_async(arrays: Arrays, fail_index: *mut usize, stream: aclrtStream
             batch.check_item(index)
         };
         if let Err(code) = checked {
-            // SAFETY: contract.
+            // SAFETY: [caller] contract.
             unsafe { fail_index.write(index) };
             return Err(code);
         }
-        // SAFETY: contract.
+        // SAFETY: [caller] contract.
         unsafe { queue(&context, &stream, batch.ends(index), batch.sizes[index]) }?;
     }
     Ok(())
@@ -164,13 +164,13 @@ unsafe fn copy_async(arrays: Arrays, fail_index: *mut usize, stream: aclrtStream
 /// # Safety
 /// Plain host memory is `len` bytes long.
 unsafe fn queue(context: &Context, stream: &Named, ends: Ends, len: usize) -> Result<(), aclError> {
-    let plain = |pointer| memory::classify(pointer) == Location::Unregistered;
-    if plain(ends.to) || plain(ends.from) {
-        // SAFETY: same contract.
+    let copy = ends.locate();
+    if copy.is_plain() {
+        // SAFETY: [caller] same contract.
         return unsafe { copy_pageable(&stream.any(context), ends, Shape::row(len)) };
     }
     let stream = stream.of(context)?;
-    stream.push(Task::Copy(Transfer::plan(stream.device(), ends, Shape::row(len))?))
+    stream.push(Task::Copy(Transfer::plan(stream.device(), copy, Shape::row(len))?))
 }
 
 /// The arrays of a batch that does something.
@@ -194,10 +194,10 @@ impl Batch<'_> {
         if numBatches == 0 {
             return Err(invalid("numBatches must not be 0"));
         }
-        // SAFETY: not NULL, and the array is that long (contract).
+        // SAFETY: [caller] not NULL, and the array is that long (contract).
         let sizes = unsafe { slice::from_raw_parts(sizes, numBatches) };
         if sizes.iter().all(|&size| size == 0) {
-            // SAFETY: contract.
+            // SAFETY: [caller] contract.
             unsafe { fail_index.write(usize::MAX) };
             return Ok(None);
         }
@@ -206,7 +206,7 @@ impl Batch<'_> {
         not_null(srcs, "srcs")?;
         not_null(attrs, "attrs")?;
         not_null(attrsIndexes, "attrsIndexes")?;
-        // SAFETY: not NULL, and the arrays are that long (contract).
+        // SAFETY: [caller] not NULL, and the arrays are that long (contract).
         let batch = unsafe {
             Self {
                 to: slice::from_raw_parts(dsts, numBatches),

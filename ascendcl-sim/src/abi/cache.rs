@@ -88,7 +88,7 @@ functions! {
     status fn aclrtCmoWaitBarrier(taskInfo: *mut aclrtBarrierTaskInfo, stream: aclrtStream, flag: u32) {
         let _ = flag;
         not_null(taskInfo, "taskInfo")?;
-        // SAFETY: not NULL, and the caller passes a description.
+        // SAFETY: [caller] not NULL, and the caller passes a description.
         let info = unsafe { taskInfo.read() };
         if info.barrierNum == 0 || info.barrierNum > info.cmoInfo.len() {
             return Err(invalid(format_args!("barrierNum {} is not in 1 to 6", info.barrierNum)));
@@ -109,7 +109,7 @@ functions! {
 
     status fn aclrtCmoGetDescSize(size: *mut usize) {
         some(size, "size")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { size.write(DESCRIPTION) };
         Ok(())
     }

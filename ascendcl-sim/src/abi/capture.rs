@@ -93,7 +93,7 @@ unsafe extern "C" fn aclmdlRICaptureEnd(stream: aclrtStream, modelRI: *mut aclmd
         check_own(&stream)?;
         let ended = instance::end(&stream).map(|instance| instance.handle());
         if !modelRI.is_null() && (whole || ended.is_ok()) {
-            // SAFETY: not NULL, and the caller passes a place to write to.
+            // SAFETY: [caller] not NULL, and the caller passes a place to write to.
             unsafe { modelRI.write(ended.unwrap_or(std::ptr::null_mut())) };
         }
         ended.map(drop)
@@ -113,11 +113,11 @@ unsafe extern "C" fn aclmdlRICaptureGetInfo(
         }
         let (state, handle) = instance::info(&*stream::find(stream)?);
         if !status.is_null() {
-            // SAFETY: not NULL, and the caller passes a place to write to.
+            // SAFETY: [caller] not NULL, and the caller passes a place to write to.
             unsafe { status.write(state) };
         }
         if !modelRI.is_null() {
-            // SAFETY: as above.
+            // SAFETY: [caller] as above.
             unsafe { modelRI.write(handle) };
         }
         Ok(())
@@ -128,10 +128,10 @@ unsafe extern "C" fn aclmdlRICaptureGetInfo(
 unsafe extern "C" fn aclmdlRICaptureThreadExchangeMode(mode: *mut aclmdlRICaptureMode) -> aclError {
     call!("aclmdlRICaptureThreadExchangeMode", || {
         not_null(mode, "mode")?;
-        // SAFETY: not NULL, and the caller passes a mode.
+        // SAFETY: [caller] not NULL, and the caller passes a mode.
         let wanted = CaptureMode::from_c(unsafe { mode.read() })?;
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { mode.write(instance::exchange(wanted).to_c()) };
         Ok(())
     })
@@ -157,7 +157,7 @@ unsafe extern "C" fn aclmdlRICaptureTaskGrpEnd(stream: aclrtStream, handle: *mut
         check_capturing(&stream)?;
         check_stream_context(&stream, &*current_context()?)?;
         let group = instance::end_group(&stream)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { handle.write(group) };
         Ok(())
     })
@@ -216,7 +216,7 @@ unsafe extern "C" fn aclmdlRICondHandleCreate(
         let assign = flag == sys::ACL_MODEL_RI_COND_HANDLE_ASSIGN_DEFAULT;
         let default = assign.then_some(u64::from(defaultLaunchValue));
         let made = instance::create_condition(&instance, current_context, default)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { handle.write(made) };
         Ok(())
     })
@@ -241,7 +241,7 @@ unsafe extern "C" fn aclmdlRICondHandleGetCondPtr(
         not_null(ptr, "ptr")?;
         let condition = condition(handle)?;
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { ptr.write(condition.pointer()) };
         Ok(())
     })
@@ -274,7 +274,7 @@ unsafe extern "C" fn aclmdlRIAddCondTask(
         check_stream_context(&stream, &context)?;
         let branches = instance::add_condition(&condition, params.type_, params.size, &stream, &context)?;
         for (number, branch) in branches.into_iter().enumerate() {
-            // SAFETY: not NULL, and the caller passes an array as long as it says.
+            // SAFETY: [caller] not NULL, and the caller passes an array as long as it says.
             unsafe { params.modelRIArray.add(number).write(branch) };
         }
         Ok(())

@@ -14,7 +14,7 @@ unsafe extern "C" fn acltdtCreateChannel(deviceId: u32, name: *const c_char) -> 
     call_or!("acltdtCreateChannel", |_| ptr::null_mut(), || {
         let made = not_null(name, "name").and_then(|()| {
             process::device(i32::try_from(deviceId).unwrap_or(-1))?;
-            // SAFETY: not NULL, and the caller passes a C string.
+            // SAFETY: [caller] not NULL, and the caller passes a C string.
             channel::create_directed(&unsafe { CStr::from_ptr(name) }.to_string_lossy())
         });
         made.map_or(ptr::null_mut(), |handle| handle.cast())
@@ -29,7 +29,7 @@ unsafe extern "C" fn acltdtCreateChannelWithCapacity(
 ) -> *mut acltdtChannelHandle {
     call_or!("acltdtCreateChannelWithCapacity", |_| ptr::null_mut(), || {
         let made = not_null(name, "name").and_then(|()| {
-            // SAFETY: not NULL, and the caller passes a C string.
+            // SAFETY: [caller] not NULL, and the caller passes a C string.
             let name = unsafe { CStr::from_ptr(name) }.to_bytes();
             channel::check_name(name)?;
             let device = process::device(i32::try_from(deviceId).unwrap_or(-1))?;
@@ -74,7 +74,7 @@ unsafe extern "C" fn acltdtSendTensor(
         not_null(handle, "handle")?;
         not_null(dataset, "dataset")?;
         let (channel, dataset) = (channel::lookup(handle.cast())?, dataset::lookup(dataset.cast())?);
-        // SAFETY: the caller vouches for the tensors it put into the dataset.
+        // SAFETY: [caller] the caller vouches for the tensors it put into the dataset.
         unsafe { channel.send(&dataset, timeout) }
     })
 }
@@ -101,7 +101,7 @@ unsafe extern "C" fn acltdtQueryChannelSize(
         not_null(handle, "handle")?;
         not_null(size, "size")?;
         let len = channel::lookup(handle.cast())?.len()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { size.write(len) };
         Ok(())
     })

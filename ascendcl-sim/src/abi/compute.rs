@@ -90,7 +90,7 @@ functions! {
         }
         let stream = stream.of(&context)?;
         let reduction = reduction.filter(|_| features.reduced_types.contains(&type_)).ok_or_else(|| {
-            let what = format_args!("reduction {} of data type {} is not supported", kind.0, type_.0);
+            let what = format!("reduction {} of data type {} is not supported", kind.0, type_.0);
             fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, what)
         })?;
         for pointer in [dst.cast_const(), src] {
@@ -116,7 +116,7 @@ functions! {
         reserve: *mut c_void,
     ) {
         not_null(taskInfo, "taskInfo")?;
-        // SAFETY: not NULL, and the caller passes a description.
+        // SAFETY: [caller] not NULL, and the caller passes a description.
         let info = unsafe { taskInfo.read() };
         let number = Number::of(info.dataType)
             .filter(|number| {
@@ -147,7 +147,7 @@ functions! {
         let seed = parameter(info.randomSeed, 8, "randomSeed")?;
         let count = parameter(info.randomNum, 8, "randomNum")?;
         let size = number.size();
-        // SAFETY: all members are bytes, so that any of them can be looked at.
+        // SAFETY: [caller] all members are bytes, so that any of them can be looked at.
         let distribution = unsafe {
             match which {
                 sys::ACL_RT_RANDOM_NUM_FUNC_TYPE_DROPOUT_BITMASK => Distribution::Dropout {

@@ -11,7 +11,7 @@ unsafe extern "C" fn aclrtCreateContext(context: *mut aclrtContext, deviceId: i3
     call!("aclrtCreateContext", || {
         not_null(context, "context")?;
         let handle = context::create(deviceId)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { context.write(handle) };
         Ok(())
     })
@@ -38,7 +38,7 @@ unsafe extern "C" fn aclrtGetCurrentContext(context: *mut aclrtContext) -> aclEr
     call!("aclrtGetCurrentContext", || {
         not_null(context, "context")?;
         let handle = unremembered(current_context)?.handle();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { context.write(handle) };
         Ok(())
     })
@@ -49,7 +49,7 @@ unsafe extern "C" fn aclrtCtxGetCurrentDefaultStream(stream: *mut aclrtStream) -
     call!("aclrtCtxGetCurrentDefaultStream", || {
         not_null(stream, "stream")?;
         let handle = current_context()?.default_handle();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { stream.write(handle) };
         Ok(())
     })
@@ -63,7 +63,7 @@ unsafe extern "C" fn aclrtGetPrimaryCtxState(deviceId: i32, flags: *mut u32, act
             return Err(invalid("flags must be NULL"));
         }
         let is_active = process::device(deviceId)?.has_primary();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { active.write(is_active.into()) };
         Ok(())
     })

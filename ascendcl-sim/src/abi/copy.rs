@@ -37,7 +37,7 @@ unsafe extern "C" fn aclrtMemcpy(
         }
         let context = current_context()?;
         check_unsafe(&context)?;
-        // SAFETY: the caller passes memory as large as it says.
+        // SAFETY: [caller] the caller passes memory as large as it says.
         unsafe { memory::copy_blocking(context.device(), ends, Shape::row(count)) }
     })
 }
@@ -51,7 +51,7 @@ unsafe extern "C" fn aclrtMemcpyAsync(
     kind: aclrtMemcpyKind,
     stream: aclrtStream,
 ) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtMemcpyAsync", || unsafe { copy_async(dst, destMax, src, count, kind, stream) })
 }
 
@@ -66,7 +66,7 @@ unsafe extern "C" fn aclrtMemcpyAsyncWithCondition(
     stream: aclrtStream,
 ) -> aclError {
     call!("aclrtMemcpyAsyncWithCondition", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { copy_async(dst, destMax, src, count, kind, stream) }
     })
 }
@@ -88,8 +88,8 @@ unsafe fn copy_async(
     let stream = Named::new(stream)?;
     check_capacity(destMax, count)?;
     let context = current_context()?;
-    let (direction, pageable) = ends.resolve(kind)?;
-    if direction == Direction::HostToHost {
+    let copy = ends.resolve(kind)?;
+    if copy.direction == Direction::HostToHost {
         return Err(fail(
             sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
             "a copy between host addresses cannot be asynchronous",
@@ -99,31 +99,31 @@ unsafe fn copy_async(
         return Ok(());
     }
     let shape = Shape::row(count);
-    if pageable {
-        // SAFETY: same contract.
+    if copy.pageable {
+        // SAFETY: [caller] same contract.
         return unsafe { copy_pageable(&stream.any(&context), ends, shape) };
     }
     let stream = stream.of(&context)?;
     if kind == sys::ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let staged = unsafe { Staged::plan(stream.device(), ends, count) }?;
         return stream.push(Task::Work { operation: "staged copy", work: Arc::new(move || staged.run()) });
     }
-    stream.push(Task::Copy(Transfer::plan(stream.device(), ends, shape)?))
+    stream.push(Task::Copy(Transfer::plan(stream.device(), copy.located, shape)?))
 }
 
 /// A copy from or to plain host memory is never asynchronous: what the stream has comes first, then it is carried out here.
 ///
 /// # Safety
 /// `ends` are as large as `shape` says.
-pub(super) unsafe fn copy_pageable(stream: &Stream, ends: Ends, shape: Shape) -> Result<(), aclError> {
+pub(super) unsafe fn copy_pageable(stream: &Arc<Stream>, ends: Ends, shape: Shape) -> Result<(), aclError> {
     check_blocking(stream)?;
     // The stream's own error, if it has one, comes first and nothing is copied.
     match stream.synchronize(None) {
         SUCCESS => {}
         code => return Err(code),
     }
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     unsafe { memory::copy_blocking(stream.device(), ends, shape) }
 }
 
@@ -150,10 +150,10 @@ unsafe extern "C" fn aclrtMemcpy2d(
             ));
         }
         let context = current_context()?;
-        let (direction, _) = ends.resolve(kind)?;
+        let direction = ends.resolve(kind)?.direction;
         check_2d_direction(direction, &[Direction::HostToDevice, Direction::DeviceToHost])?;
         check_unsafe(&context)?;
-        // SAFETY: the caller passes memory as large as it says.
+        // SAFETY: [caller] the caller passes memory as large as it says.
         unsafe { memory::copy_blocking(context.device(), ends, shape) }
     })
 }
@@ -177,23 +177,24 @@ unsafe extern "C" fn aclrtMemcpy2dAsync(
         let stream = Named::new(stream)?;
         check_2d_limits(shape)?;
         let context = current_context()?;
-        let (direction, pageable) = ends.resolve(kind)?;
+        let copy = ends.resolve(kind)?;
         check_2d_direction(
-            direction,
+            copy.direction,
             &[Direction::HostToDevice, Direction::DeviceToHost, Direction::DeviceToDevice],
         )?;
-        if direction == Direction::DeviceToDevice && !context.device().profile().features.device_copy_2d {
+        if copy.direction == Direction::DeviceToDevice && !context.device().profile().features.device_copy_2d
+        {
             return Err(fail(
                 sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT,
                 "this chip has no two-dimensional copies inside the device",
             ));
         }
-        if pageable {
-            // SAFETY: the caller passes memory as large as it says.
+        if copy.pageable {
+            // SAFETY: [caller] the caller passes memory as large as it says.
             return unsafe { copy_pageable(&stream.any(&context), ends, shape) };
         }
         let stream = stream.of(&context)?;
-        stream.push(Task::Copy(Transfer::plan(stream.device(), ends, shape)?))
+        stream.push(Task::Copy(Transfer::plan(stream.device(), copy.located, shape)?))
     })
 }
 

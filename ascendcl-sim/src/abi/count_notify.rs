@@ -28,7 +28,7 @@ unsafe extern "C" fn aclrtCntNotifyCreate(cntNotify: *mut aclrtCntNotify, flag: 
         supported()?;
         let handle = CountNotify::create(context.device())?;
         context.check_alive().inspect_err(|_| drop(COUNT_NOTIFIES.remove(handle)))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { cntNotify.write(handle) };
         Ok(())
     })
@@ -84,7 +84,7 @@ unsafe extern "C" fn aclrtCntNotifyRecord(
         not_null(info, "info")?;
         let (counter, stream) = (find(cntNotify)?, find_stream(stream)?);
         let counter = required(counter)?;
-        // SAFETY: not NULL, and the caller passes one.
+        // SAFETY: [caller] not NULL, and the caller passes one.
         let info = unsafe { info.read() };
         let known = [
             sys::ACL_RT_CNT_NOTIFY_RECORD_SET_VALUE_MODE,
@@ -115,7 +115,7 @@ unsafe extern "C" fn aclrtCntNotifyWaitWithTimeout(
         not_null(info, "info")?;
         let (counter, stream) = (find(cntNotify)?, find_stream(stream)?);
         let counter = required(counter)?;
-        // SAFETY: not NULL, and the caller passes one.
+        // SAFETY: [caller] not NULL, and the caller passes one.
         let info = unsafe { info.read() };
         if info.mode.0 > sys::ACL_RT_CNT_NOTIFY_WAIT_EQUAL_WITH_BITMASK_MODE.0 {
             return Err(wrong(format_args!("wait mode {} is unknown", info.mode.0)));
@@ -152,7 +152,7 @@ unsafe extern "C" fn aclrtCntNotifyGetId(cntNotify: aclrtCntNotify, notifyId: *m
         }
         supported()?;
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { notifyId.write(counter.id()) };
         Ok(())
     })

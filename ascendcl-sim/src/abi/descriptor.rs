@@ -23,7 +23,7 @@ unsafe extern "C" fn aclrtGetMemcpyDescSize(kind: aclrtMemcpyKind, descSize: *mu
         not_null(descSize, "descSize")?;
         check_kind(kind)?;
         check_inner(kind)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { descSize.write(DESCRIPTOR) };
         Ok(())
     })

@@ -26,7 +26,7 @@ unsafe extern "C" fn aclrtGetDevice(deviceId: *mut i32) -> aclError {
     call!("aclrtGetDevice", || {
         not_null(deviceId, "deviceId")?;
         let id = unremembered(current_context)?.device().id();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { deviceId.write(id) };
         Ok(())
     })
@@ -37,7 +37,7 @@ unsafe extern "C" fn aclrtGetDeviceCount(count: *mut u32) -> aclError {
     call!("aclrtGetDeviceCount", || {
         not_null(count, "count")?;
         let devices = process::device_count()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { count.write(devices as u32) };
         Ok(())
     })
@@ -66,7 +66,7 @@ unsafe extern "C" fn aclrtQueryDeviceStatus(deviceId: i32, deviceStatus: *mut ac
         } else {
             sys::ACL_RT_DEVICE_STATUS_NORMAL
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { deviceStatus.write(status) };
         Ok(())
     })
@@ -79,7 +79,7 @@ unsafe extern "C" fn aclrtGetDeviceUtilizationRate(
 ) -> aclError {
     call!("aclrtGetDeviceUtilizationRate", || {
         not_null(utilizationInfo, "utilizationInfo")?;
-        // SAFETY: not NULL, and the caller passes an initialised structure.
+        // SAFETY: [caller] not NULL, and the caller passes an initialised structure.
         let info = unsafe { &mut *utilizationInfo };
         if !info.utilizationExtend.is_null() {
             return Err(invalid("utilizationExtend must be NULL"));
@@ -107,7 +107,7 @@ unsafe extern "C" fn aclrtDeviceGetStreamPriorityRange(
         let lowest = process::machine().settings().profile.lowest_priority;
         for (place, priority) in [(leastPriority, lowest as i32), (greatestPriority, 0)] {
             if !place.is_null() {
-                // SAFETY: not NULL, and the caller passes a place to write to.
+                // SAFETY: [caller] not NULL, and the caller passes a place to write to.
                 unsafe { place.write(priority) };
             }
         }

@@ -40,7 +40,7 @@ unsafe extern "C" fn aclrtGetLogicDevIdByUserDevId(userDevid: i32, logicDevId: *
     call!("aclrtGetLogicDevIdByUserDevId", || {
         not_null(logicDevId, "logicDevId")?;
         let id = driver_id(userDevid, "userDevid")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { logicDevId.write(id) };
         Ok(())
     })
@@ -51,7 +51,7 @@ unsafe extern "C" fn aclrtGetUserDevIdByLogicDevId(logicDevId: i32, userDevid: *
     call!("aclrtGetUserDevIdByLogicDevId", || {
         not_null(userDevid, "userDevid")?;
         let id = user_id(logicDevId, "logicDevId")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { userDevid.write(id) };
         Ok(())
     })
@@ -63,7 +63,7 @@ unsafe extern "C" fn aclrtGetLogicDevIdByPhyDevId(phyDevId: i32, logicDevId: *mu
     call!("aclrtGetLogicDevIdByPhyDevId", || {
         not_null(logicDevId, "logicDevId")?;
         let id = user_id(phyDevId, "phyDevId")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { logicDevId.write(id) };
         Ok(())
     })
@@ -75,7 +75,7 @@ unsafe extern "C" fn aclrtGetPhyDevIdByLogicDevId(logicDevId: i32, phyDevId: *mu
     call!("aclrtGetPhyDevIdByLogicDevId", || {
         not_null(phyDevId, "phyDevId")?;
         let id = driver_id(logicDevId, "logicDevId")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { phyDevId.write(id) };
         Ok(())
     })

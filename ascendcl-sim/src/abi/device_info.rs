@@ -27,7 +27,7 @@ unsafe extern "C" fn aclrtGetDeviceInfo(deviceId: u32, attr: aclrtDevAttr, value
         })?;
         let profile = &machine.settings().profile;
         let found = figure(profile, machine.settings().memory, physical, attr)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(found) };
         Ok(())
     })
@@ -103,7 +103,7 @@ unsafe extern "C" fn aclrtGetDeviceCapability(
             // No events of queues across devices; AI CPUs are scheduled by hardware.
             0
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(found) };
         Ok(())
     })
@@ -120,7 +120,7 @@ unsafe extern "C" fn aclrtGetDevicesTopo(deviceId: u32, otherDeviceId: u32, valu
         process::device(otherDeviceId as i32)?;
         let connected =
             if device.profile().chip.hccs || deviceId == otherDeviceId { HCCS } else { SAME_SWITCH };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(connected) };
         Ok(())
     })
@@ -143,7 +143,7 @@ unsafe extern "C" fn aclrtDeviceGetUuid(deviceId: i32, uuid: *mut aclrtUuid) -> 
             }
             *byte = (hash >> 32) as core::ffi::c_char;
         }
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { uuid.write(aclrtUuid { bytes }) };
         Ok(())
     })
@@ -153,7 +153,7 @@ unsafe extern "C" fn aclrtDeviceGetUuid(deviceId: i32, uuid: *mut aclrtUuid) -> 
 unsafe extern "C" fn aclrtDeviceGetBareTgid(pid: *mut i32) -> aclError {
     call!("aclrtDeviceGetBareTgid", || {
         not_null(pid, "pid")?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { pid.write(std::process::id() as i32) };
         Ok(())
     })
@@ -171,7 +171,7 @@ unsafe fn operations<'a>(
     if capabilities.is_null() || operations.is_null() || count == 0 {
         return Err(wrong("capabilities and operations must not be NULL, and count not 0"));
     }
-    // SAFETY: not NULL, and the caller vouches for the lengths.
+    // SAFETY: [caller] not NULL, and the caller vouches for the lengths.
     unsafe {
         Ok((
             std::slice::from_raw_parts_mut(capabilities, count as usize),
@@ -196,7 +196,7 @@ unsafe extern "C" fn aclrtDeviceGetHostAtomicCapabilities(
     deviceId: i32,
 ) -> aclError {
     call!("aclrtDeviceGetHostAtomicCapabilities", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let (capabilities, operations) = unsafe { self::operations(capabilities, operations, count) }?;
         process::device(deviceId)?;
         check_operations(operations)?;
@@ -215,7 +215,7 @@ unsafe extern "C" fn aclrtDeviceGetP2PAtomicCapabilities(
     dstDeviceId: i32,
 ) -> aclError {
     call!("aclrtDeviceGetP2PAtomicCapabilities", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let (capabilities, operations) = unsafe { self::operations(capabilities, operations, count) }?;
         if srcDeviceId == dstDeviceId {
             return Err(fail(

@@ -60,7 +60,7 @@ functions! {
         let mut state = state();
         check_running(&state)?;
         not_null(dumpCfgPath, "dumpCfgPath")?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let path = unsafe { CStr::from_ptr(dumpCfgPath) }.to_string_lossy();
         let Some(config) = init_config::parse(&path, &init_config::read(&path)?)? else { return Ok(()) };
         dump_config::check(&config)?;
@@ -97,12 +97,12 @@ functions! {
         if state.arguments {
             return Err(failure("aclopStartDumpArgs was called before, and aclopStopDumpArgs was not"));
         }
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let path = unsafe { CStr::from_ptr(path) }.to_string_lossy();
         // Empty, no folder, or no permission.
         let usable = fs::create_dir_all(&*path).and_then(|()| fs::read_dir(&*path));
         let writable = CString::new(&*path).is_ok_and(|path| {
-            // SAFETY: a C string.
+            // SAFETY: [caller] a C string.
             unsafe { libc::access(path.as_ptr(), libc::R_OK | libc::W_OK) == 0 }
         });
         if path.is_empty() || usable.is_err() || !writable {

@@ -23,19 +23,19 @@ const PLAIN_FLAGS: u32 = COMMON_FLAGS & !sys::ACL_EVENT_SYNC;
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEvent(event: *mut aclrtEvent) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtCreateEvent", || unsafe { create(event, Mode::Plain, PLAIN_FLAGS) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEventWithFlag(event: *mut aclrtEvent, flag: u32) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtCreateEventWithFlag", || unsafe { create(event, Mode::Flagged, flag) })
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateEventExWithFlag(event: *mut aclrtEvent, flag: u32) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtCreateEventExWithFlag", || unsafe { create(event, Mode::Extended, flag) })
 }
 
@@ -65,7 +65,7 @@ unsafe fn create(event: *mut aclrtEvent, mode: Mode, flags: u32) -> Result<(), a
     let mode = if mode == Mode::Flagged && flags == PLAIN_FLAGS { Mode::Plain } else { mode };
     let handle = Event::create(context.device(), mode, flags)?;
     context.check_alive().inspect_err(|_| drop(EVENTS.remove(handle)))?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { event.write(handle) };
     Ok(())
 }
@@ -273,7 +273,7 @@ unsafe extern "C" fn aclrtQueryEvent(event: aclrtEvent, status: *mut aclrtEventS
         // Complete if it was never recorded, unlike in the newer function.
         let (_, done) = event.status();
         let answer = if done { sys::ACL_EVENT_STATUS_COMPLETE } else { sys::ACL_EVENT_STATUS_NOT_READY };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { status.write(answer) };
         Ok(())
     })
@@ -297,7 +297,7 @@ unsafe extern "C" fn aclrtQueryEventStatus(
         } else {
             sys::ACL_EVENT_RECORDED_STATUS_NOT_READY
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { status.write(answer) };
         Ok(())
     })
@@ -324,7 +324,7 @@ unsafe extern "C" fn aclrtQueryEventWaitStatus(
         } else {
             sys::ACL_EVENT_WAIT_STATUS_NOT_READY
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { status.write(answer) };
         Ok(())
     })
@@ -377,7 +377,7 @@ unsafe extern "C" fn aclrtEventElapsedTime(
         timed(&end)?;
         let (start, end) = (start.time()?, end.time()?);
         let elapsed = (end as i128 - start as i128) as f64 / 1e6;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { ms.write(elapsed as f32) };
         Ok(())
     })
@@ -392,7 +392,7 @@ unsafe extern "C" fn aclrtEventGetTimestamp(event: aclrtEvent, timestamp: *mut u
         timed(&event)?;
         event.check_not_captured()?;
         let time = event.time()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { timestamp.write(time / 1000) };
         Ok(())
     })
@@ -413,7 +413,7 @@ unsafe extern "C" fn aclrtGetEventId(event: aclrtEvent, eventId: *mut u32) -> ac
                 "the event has no id: it was never recorded, or needs none",
             )
         })?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { eventId.write(id) };
         Ok(())
     })
@@ -424,7 +424,7 @@ unsafe extern "C" fn aclrtGetEventAvailNum(eventCount: *mut u32) -> aclError {
     call!("aclrtGetEventAvailNum", || {
         not_null(eventCount, "eventCount")?;
         let available = current_context()?.device().events().available();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { eventCount.write(available) };
         Ok(())
     })

@@ -87,7 +87,7 @@ unsafe extern "C" fn aclrtGetArgsFromExceptionInfo(
             return Err(no_exception("the task that failed was no kernel and has no arguments"));
         };
         let (address, size) = kernel.arguments;
-        // SAFETY: not NULL, and the caller passes places to write to.
+        // SAFETY: [caller] not NULL, and the caller passes places to write to.
         unsafe {
             devArgsPtr.write(address);
             devArgsLen.write(size as u32);
@@ -108,7 +108,7 @@ unsafe extern "C" fn aclrtGetFuncHandleFromExceptionInfo(
         not_null(func, "func")?;
         let kernel = exceptions::find(info, |exception| exception.kernel).flatten();
         let function = kernel.map_or(std::ptr::null_mut(), |kernel| kernel.function);
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { func.write(function) };
         if function.is_null() {
             let text = "the task that failed was no kernel and has no function";
@@ -123,7 +123,7 @@ unsafe extern "C" fn aclrtGetErrorVerbose(deviceId: i32, errorInfo: *mut aclrtEr
     call!("aclrtGetErrorVerbose", || {
         not_null(errorInfo, "errorInfo")?;
         let lost = process::device(deviceId)?.is_lost();
-        // SAFETY: not NULL, and the caller passes a structure to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a structure to write to.
         unsafe {
             (*errorInfo).tryRepair = 0;
             (*errorInfo).hasDetail = 0;
@@ -138,7 +138,7 @@ unsafe extern "C" fn aclrtGetErrorVerbose(deviceId: i32, errorInfo: *mut aclrtEr
 unsafe extern "C" fn aclrtRepairError(deviceId: i32, errorInfo: *const aclrtErrorInfo) -> aclError {
     call!("aclrtRepairError", || {
         not_null(errorInfo, "errorInfo")?;
-        // SAFETY: not NULL, and the caller passes a structure that aclrtGetErrorVerbose filled.
+        // SAFETY: [caller] not NULL, and the caller passes a structure that aclrtGetErrorVerbose filled.
         let (wanted, kind) = unsafe { ((*errorInfo).tryRepair, (*errorInfo).errorType) };
         if wanted == 0 {
             return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "tryRepair is 0: there is nothing to repair"));
@@ -172,7 +172,7 @@ unsafe extern "C" fn aclrtGetMemUceInfo(
         not_null(retSize, "retSize")?;
         process::device(deviceId)?;
         // No faults: any array is large enough.
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { retSize.write(0) };
         Ok(())
     })
@@ -189,7 +189,7 @@ unsafe extern "C" fn aclrtMemUceRepair(
         if arraySize > MOST_FAULTS {
             return Err(invalid(format_args!("arraySize {arraySize} is larger than {MOST_FAULTS}")));
         }
-        // SAFETY: not NULL, and the caller passes that many members.
+        // SAFETY: [caller] not NULL, and the caller passes that many members.
         let faults = unsafe { std::slice::from_raw_parts(memUceInfoArray, arraySize) };
         // The runtime looks at the first 14 bytes of what is reserved.
         let filled =

@@ -26,7 +26,7 @@ functions! {
     ) {
         not_null(dataset, "dataset")?;
         not_null(dims, "dims")?;
-        // SAFETY: not NULL; that it points to a structure which nobody writes meanwhile is the C caller's contract.
+        // SAFETY: [caller] not NULL; that it points to a structure which nobody writes meanwhile is the C caller's contract.
         gears::set_dims(modelId, dataset, index, unsafe { &*dims })
     }
 
@@ -78,7 +78,7 @@ functions! {
         let inputs = description.data_order.iter().filter_map(|name| description.input(name));
         let all: Vec<i64> = inputs.flat_map(|index| description.tensors(Side::Input)[index].dims.clone()).collect();
         if all.len() > MAX_DIMS {
-            let text = format_args!("the inputs have {} dimensions, more than {MAX_DIMS}", all.len());
+            let text = format!("the inputs have {} dimensions, more than {MAX_DIMS}", all.len());
             return Err(fail(sys::ACL_ERROR_FAILURE, text));
         }
         for (at, gear) in gears.iter().enumerate() {
@@ -86,11 +86,11 @@ functions! {
             for (axis, &dim) in all.iter().enumerate() {
                 let value = if dim < 0 { values.next().map(|&value| value as i64) } else { Some(dim) };
                 let value = value.ok_or_else(|| invalid(format_args!("gear {at} has too few values")))?;
-                // SAFETY: the program says that there is room for `gearCount` structures (contract), and `at` is less; `axis` is less than
+                // SAFETY: [caller] the program says that there is room for `gearCount` structures (contract), and `at` is less; `axis` is less than
                 // `MAX_DIMS`. Names are left alone, as by the real function.
                 unsafe { (*place.add(at)).dims[axis] = value };
             }
-            // SAFETY: as above.
+            // SAFETY: [caller] as above.
             unsafe { (*place.add(at)).dimCount = all.len() };
         }
         Ok(())

@@ -74,7 +74,7 @@ unsafe extern "C" fn aclrtGetGroupCount(count: *mut u32) -> aclError {
     call!("aclrtGetGroupCount", || {
         not_null(count, "count")?;
         let groups = groups()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { count.write(groups.len() as u32) };
         Ok(())
     })
@@ -146,7 +146,7 @@ unsafe extern "C" fn aclrtGetGroupInfoDetail(
         if valueLen < size_of::<u32>() {
             return Err(invalid(format_args!("valueLen {valueLen} is too small for 4 bytes")));
         }
-        // SAFETY: not NULL, and the caller passes room for `valueLen` bytes and a place for their number.
+        // SAFETY: [caller] not NULL, and the caller passes room for `valueLen` bytes and a place for their number.
         unsafe {
             attrValue.cast::<u32>().write_unaligned(value);
             paramRetSize.write(size_of::<u32>());

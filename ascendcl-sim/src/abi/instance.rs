@@ -70,7 +70,7 @@ unsafe extern "C" fn aclmdlRIBuildBegin(modelRI: *mut aclmdlRI, flag: u32) -> ac
             ));
         }
         let handle = Instance::build(&*current_context()?)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { modelRI.write(handle) };
         Ok(())
     })
@@ -220,7 +220,7 @@ unsafe extern "C" fn aclmdlRISetName(modelRI: aclmdlRI, name: *const c_char) -> 
         not_null(name, "name")?;
         let instance = instance::find(modelRI)?;
         own_context(&instance)?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         instance.set_name(unsafe { CStr::from_ptr(name) }.to_bytes().to_vec());
         Ok(())
     })
@@ -244,7 +244,7 @@ unsafe extern "C" fn aclmdlRIGetName(modelRI: aclmdlRI, maxLen: u32, name: *mut 
                 format_args!("the name takes {} bytes and there are {maxLen}", text.len()),
             ));
         }
-        // SAFETY: not NULL, and the caller passes room for `maxLen` bytes, which are enough.
+        // SAFETY: [caller] not NULL, and the caller passes room for `maxLen` bytes, which are enough.
         unsafe { std::ptr::copy_nonoverlapping(text.as_ptr(), name.cast(), text.len()) };
         Ok(())
     })
@@ -256,7 +256,7 @@ unsafe extern "C" fn aclmdlRIGetId(modelRI: aclmdlRI, modelRIId: *mut u32) -> ac
         not_null(modelRI, "modelRI")?;
         not_null(modelRIId, "modelRIId")?;
         let id = instance::find(modelRI)?.id();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { modelRIId.write(id) };
         Ok(())
     })
@@ -282,7 +282,7 @@ unsafe extern "C" fn aclmdlRIDebugJsonPrint(modelRI: aclmdlRI, path: *const c_ch
         own_context(&instance)?;
         // Flags only ask for the arguments of kernels.
         log::trace!("flags {flags:#x}");
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let path = unsafe { CStr::from_ptr(path) };
         let path = std::path::Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(
             path.to_bytes(),
@@ -333,18 +333,18 @@ unsafe fn give(
     what: &str,
 ) -> Result<(), aclError> {
     if array.is_null() {
-        // SAFETY: contract.
+        // SAFETY: [caller] contract.
         unsafe { count.write(handles.len() as u32) };
         return Ok(());
     }
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     let room = unsafe { count.read() } as usize;
     for place in 0..room {
         let handle = handles.get(place).copied().unwrap_or_default();
-        // SAFETY: inside the array (contract).
+        // SAFETY: [caller] inside the array (contract).
         unsafe { array.add(place).write(handle) };
     }
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     unsafe { count.write(room.min(handles.len()) as u32) };
     if room < handles.len() {
         return Err(fail(
@@ -367,7 +367,7 @@ unsafe extern "C" fn aclmdlRIGetStreams(
         given(numStreams, "numStreams")?;
         check_whole(&instance)?;
         let handles = instance::streams(&instance, &*current_context()?)?;
-        // SAFETY: the caller passes an array as long as it says, or NULL.
+        // SAFETY: [caller] the caller passes an array as long as it says, or NULL.
         unsafe { give(&handles, streams, numStreams, "streams") }
     })
 }
@@ -383,7 +383,7 @@ unsafe extern "C" fn aclmdlRIGetTasksByStream(
         let stream = stream::find(stream)?;
         given(numTasks, "numTasks")?;
         let handles = instance::stream_tasks(&stream)?;
-        // SAFETY: the caller passes an array as long as it says, or NULL.
+        // SAFETY: [caller] the caller passes an array as long as it says, or NULL.
         unsafe { give(&handles, tasks, numTasks, "tasks") }
     })
 }
@@ -394,7 +394,7 @@ unsafe extern "C" fn aclmdlRITaskGetType(task: aclmdlRITask, type_: *mut aclmdlR
         given(task, "task")?;
         given(type_, "type")?;
         let kind = instance::task_type(&*instance::task(task)?)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { type_.write(kind) };
         Ok(())
     })
@@ -409,7 +409,7 @@ unsafe extern "C" fn aclmdlRITaskGetSeqId(task: aclmdlRITask, id: *mut u32) -> a
         if instance::instance_of(&node)?.is_built() {
             return Err(unsupported("only captured tasks have sequence numbers"));
         }
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { id.write(node.sequence) };
         Ok(())
     })
@@ -421,7 +421,7 @@ unsafe extern "C" fn aclmdlRITaskGetParams(task: aclmdlRITask, params: *mut aclm
         given(task, "task")?;
         given(params, "params")?;
         let node = instance::task(task)?;
-        // SAFETY: not NULL, the caller passes parameters to write to, and zeroes are valid in all members.
+        // SAFETY: [caller] not NULL, the caller passes parameters to write to, and zeroes are valid in all members.
         let params = unsafe {
             params.write_bytes(0, 1);
             &mut *params
@@ -436,7 +436,7 @@ unsafe extern "C" fn aclmdlRITaskSetParams(task: aclmdlRITask, params: *mut aclm
         given(task, "task")?;
         given(params, "params")?;
         let node = instance::task(task)?;
-        // SAFETY: not NULL, and the caller passes parameters.
+        // SAFETY: [caller] not NULL, and the caller passes parameters.
         let params = unsafe { &*params };
         instance::set_params(&node, |now| change(now, params))
     })
@@ -453,7 +453,7 @@ fn change(now: aclmdlRITaskType, params: &aclmdlRITaskParams) -> Result<Change, 
             if !params.taskGrp.is_null() {
                 return Err(wrong("taskGrp must be NULL"));
             }
-            // SAFETY: the type says which member is meant, and all are plain.
+            // SAFETY: [caller] the type says which member is meant, and all are plain.
             let kernel = unsafe { &params.__bindgen_anon_1.kernelTaskParams };
             given(kernel.funcHandle, "funcHandle")?;
             let function = find_function(kernel.funcHandle)?;
@@ -465,7 +465,7 @@ fn change(now: aclmdlRITaskType, params: &aclmdlRITaskParams) -> Result<Change, 
             let arguments = if kernel.isHostArgs == 0 {
                 Arguments::device(kernel.args.addr(), kernel.argsSize)
             } else {
-                // SAFETY: not NULL, and the caller passes as many bytes as it says.
+                // SAFETY: [caller] not NULL, and the caller passes as many bytes as it says.
                 let bytes = unsafe { std::slice::from_raw_parts(kernel.args.cast::<u8>(), kernel.argsSize) };
                 Arguments::Host { bytes: bytes.to_vec(), placeholders: Vec::new() }
             };
@@ -479,12 +479,12 @@ fn change(now: aclmdlRITaskType, params: &aclmdlRITaskParams) -> Result<Change, 
                 return Err(wrong("taskGrp, opInfoPtr and opInfoSize must be NULL and 0"));
             }
             if kind == sys::ACL_MODEL_RI_TASK_VALUE_WRITE {
-                // SAFETY: as above.
+                // SAFETY: [caller] as above.
                 let write = unsafe { &params.__bindgen_anon_1.valueWriteTaskParams };
                 let range = memory::device_range(write.devAddr, value::SIZE)?;
                 return Ok(Change::Write { range, value: write.value });
             }
-            // SAFETY: as above.
+            // SAFETY: [caller] as above.
             let wait = unsafe { &params.__bindgen_anon_1.valueWaitTaskParams };
             let range = memory::device_range(wait.devAddr, value::SIZE)?;
             Ok(Change::Wait { range, value: wait.value, how: wait.flag })
@@ -511,7 +511,7 @@ unsafe extern "C" fn aclmdlRIKernelTaskGetAttribute(
         not_null(task, "task")?;
         not_null(attrValue, "attrValue")?;
         let value = instance::kernel_attribute(&*instance::task(task)?, attrId)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { attrValue.write(value) };
         Ok(())
     })

@@ -63,7 +63,7 @@ functions! {
         not_null(binPath, "binPath")?;
         not_null(binHandle, "binHandle")?;
         let (options, mode) = parse_options(options, true)?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let path = Path::new(OsStr::from_bytes(unsafe { CStr::from_ptr(binPath) }.to_bytes()));
         let (head, size) = match mode {
             Some(mode) => cpu_file(path, mode)?,
@@ -188,7 +188,7 @@ functions! {
         if (maxLen as usize) <= bytes.len() {
             return Err(wrong(format_args!("maxLen {maxLen}, but the name and its zero have {} bytes", bytes.len() + 1)));
         }
-        // SAFETY: not NULL, and the caller passes room for `maxLen` bytes, which is enough.
+        // SAFETY: [caller] not NULL, and the caller passes room for `maxLen` bytes, which is enough.
         unsafe {
             ptr::copy_nonoverlapping(bytes.as_ptr().cast(), name, bytes.len());
             name.add(bytes.len()).write(0);
@@ -289,12 +289,12 @@ functions! {
 }
 
 fn put<T>(place: *mut T, value: T) {
-    // SAFETY: checked to be no NULL, and the caller of the C function passes a place to write to.
+    // SAFETY: [caller] checked to be no NULL, and the caller of the C function passes a place to write to.
     unsafe { place.write(value) };
 }
 
 fn text(string: *const c_char) -> String {
-    // SAFETY: checked to be no NULL, and the caller of the C function passes a C string.
+    // SAFETY: [caller] checked to be no NULL, and the caller of the C function passes a C string.
     unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
 
@@ -337,7 +337,7 @@ fn parameters(function: &Function) -> Result<std::sync::Arc<[Parameter]>, aclErr
 
 /// The first bytes of a binary in memory.
 fn head(data: *const c_void, length: usize) -> Vec<u8> {
-    // SAFETY: the caller says that the binary is this long.
+    // SAFETY: [caller] the caller says that the binary is this long.
     unsafe { slice::from_raw_parts(data.cast::<u8>(), length.min(HEAD)) }.to_vec()
 }
 
@@ -379,12 +379,12 @@ fn parse_options(
     if options.is_null() {
         return Ok(parsed);
     }
-    // SAFETY: not NULL, and the caller passes options.
+    // SAFETY: [caller] not NULL, and the caller passes options.
     let options = unsafe { &*options };
     required(options.options, "options->options")?;
-    // SAFETY: not NULL, and the caller passes as many options as it says.
+    // SAFETY: [caller] not NULL, and the caller passes as many options as it says.
     for option in unsafe { slice::from_raw_parts(options.options, options.numOpt) } {
-        // SAFETY: all members of the union are numbers.
+        // SAFETY: [caller] all members of the union are numbers.
         let (lazy, magic, mode) =
             unsafe { (option.value.isLazyLoad, option.value.magic, option.value.cpuKernelMode) };
         match option.type_ {

@@ -14,7 +14,7 @@ functions! {
         not_null(funcHandle, "funcHandle")?;
         not_null(argsHandle, "argsHandle")?;
         let handle = args::init(find_function(funcHandle)?)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { argsHandle.write(handle) };
         Ok(())
     }
@@ -34,7 +34,7 @@ functions! {
         not_null(funcHandle, "funcHandle")?;
         not_null(actualArgsSize, "actualArgsSize")?;
         let size = args::memory_size(&*find_function(funcHandle)?, userArgsSize);
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { actualArgsSize.write(size) };
         Ok(())
     }
@@ -43,7 +43,7 @@ functions! {
         not_null(funcHandle, "funcHandle")?;
         not_null(memSize, "memSize")?;
         let size = args::handle_size(&*find_function(funcHandle)?);
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { memSize.write(size) };
         Ok(())
     }
@@ -55,9 +55,9 @@ functions! {
         not_null(param, "param")?;
         positive(paramSize, "paramSize")?;
         not_null(paramHandle, "paramHandle")?;
-        // SAFETY: not NULL, and the caller passes a parameter of this size.
+        // SAFETY: [caller] not NULL, and the caller passes a parameter of this size.
         let handle = unsafe { find(argsHandle)?.append(param, paramSize)? };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { paramHandle.write(handle) };
         Ok(())
     }
@@ -66,7 +66,7 @@ functions! {
         not_null(argsHandle, "argsHandle")?;
         not_null(paramHandle, "paramHandle")?;
         let handle = find(argsHandle)?.append_placeholder()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { paramHandle.write(handle) };
         Ok(())
     }
@@ -80,7 +80,7 @@ functions! {
         not_null(bufferAddr, "bufferAddr")?;
         let list = find(argsHandle)?;
         let buffer = list.placeholder_buffer(&*find_param(paramHandle)?, dataSize)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { bufferAddr.write(buffer) };
         Ok(())
     }
@@ -93,7 +93,7 @@ functions! {
         not_null(param, "param")?;
         positive(paramSize, "paramSize")?;
         let list = find(argsHandle)?;
-        // SAFETY: not NULL, and the caller passes a parameter of this size.
+        // SAFETY: [caller] not NULL, and the caller passes a parameter of this size.
         unsafe { list.update(&*find_param(paramHandle)?, param, paramSize) }
     }
 

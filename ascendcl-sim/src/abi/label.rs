@@ -24,7 +24,7 @@ unsafe extern "C" fn aclrtCreateLabel(label: *mut aclrtLabel) -> aclError {
     call!("aclrtCreateLabel", || {
         not_null(label, "label")?;
         let handle = instance::create_label(&*current_context()?)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { label.write(handle) };
         Ok(())
     })
@@ -59,10 +59,10 @@ unsafe extern "C" fn aclrtCreateLabelList(
         if num == 0 || num > LONGEST {
             return Err(wrong(format_args!("{num} labels are not between 1 and {LONGEST}")));
         }
-        // SAFETY: not NULL, and the caller passes an array as long as it says.
+        // SAFETY: [caller] not NULL, and the caller passes an array as long as it says.
         let labels = instance::find_all(unsafe { std::slice::from_raw_parts(labels, num) })?;
         let handle = instance::create_list(&*current_context()?, labels)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { labelList.write(handle) };
         Ok(())
     })
@@ -136,7 +136,7 @@ unsafe extern "C" fn aclrtTaskUpdateAsync(
 ) -> aclError {
     call!("aclrtTaskUpdateAsync", || {
         not_null(info, "info")?;
-        // SAFETY: not NULL, and the caller passes a description of the update.
+        // SAFETY: [caller] not NULL, and the caller passes a description of the update.
         let id = unsafe { (*info).id };
         if id != sys::ACL_RT_UPDATE_RANDOM_TASK && id != sys::ACL_RT_UPDATE_AIC_AIV_TASK {
             return Err(wrong(format_args!("update {} is unknown", id.0)));

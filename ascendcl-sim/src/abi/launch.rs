@@ -77,7 +77,7 @@ functions! {
         let placeholders = placeholders(placeHolderArray, placeHolderNum, size)?;
         no_zero(numBlocks as usize, "numBlocks")?;
         let config = config(cfg)?;
-        // SAFETY: not NULL, and the caller passes as many bytes as it says.
+        // SAFETY: [caller] not NULL, and the caller passes as many bytes as it says.
         let bytes = unsafe { slice::from_raw_parts(hostArgs.cast::<u8>(), size) }.to_vec();
         submit(function, numBlocks, stream, Arguments::Host { bytes, placeholders }, config)
     }
@@ -166,7 +166,7 @@ fn placeholders(
         return Ok(Vec::new());
     }
     required(array, "placeHolderArray")?;
-    // SAFETY: not NULL, and the caller passes as many as it says.
+    // SAFETY: [caller] not NULL, and the caller passes as many as it says.
     let array = unsafe { slice::from_raw_parts(array, count) };
     let placeholder = |(index, info): (usize, &aclrtPlaceHolderInfo)| {
         let (address, data) = (info.addrOffset, info.dataOffset);
@@ -186,17 +186,17 @@ pub(super) fn config(config: *const aclrtLaunchKernelCfg) -> Result<Vec<aclrtLau
     if config.is_null() {
         return Ok(Vec::new());
     }
-    // SAFETY: not NULL, and the caller passes a configuration.
+    // SAFETY: [caller] not NULL, and the caller passes a configuration.
     let config = unsafe { &*config };
     required(config.attrs, "cfg->attrs")?;
-    // SAFETY: not NULL, and the caller passes as many attributes as it says.
+    // SAFETY: [caller] not NULL, and the caller passes as many attributes as it says.
     let attributes = unsafe { slice::from_raw_parts(config.attrs, config.numAttrs) };
     let has = |id| attributes.iter().any(|attribute| attribute.id == id);
     if has(sys::ACL_RT_LAUNCH_KERNEL_ATTR_TIMEOUT) && has(sys::ACL_RT_LAUNCH_KERNEL_ATTR_TIMEOUT_US) {
         return Err(wrong("a launch has one time limit, in seconds or in microseconds"));
     }
     for attribute in attributes {
-        // SAFETY: all members of the union are numbers, and those read here are its first byte.
+        // SAFETY: [caller] all members of the union are numbers, and those read here are its first byte.
         let first = unsafe { attribute.value.schemMode };
         let in_range = match attribute.id {
             sys::ACL_RT_LAUNCH_KERNEL_ATTR_SCHEM_MODE => first < SCHEDULE_MODES,
@@ -221,10 +221,10 @@ fn gather(array: *const *mut c_void, parameters: &[Parameter]) -> Result<Vec<u8>
     let end = parameters.last().map_or(0, |last| last.offset + last.size);
     let mut bytes = vec![0; end];
     for (index, parameter) in parameters.iter().enumerate() {
-        // SAFETY: the caller passes one pointer for each parameter.
+        // SAFETY: [caller] the caller passes one pointer for each parameter.
         let from = unsafe { array.add(index).read() };
         required(from, "a pointer in args")?;
-        // SAFETY: not NULL, and the caller passes as many bytes as the parameter has, for which there is room.
+        // SAFETY: [caller] not NULL, and the caller passes as many bytes as the parameter has, for which there is room.
         unsafe {
             ptr::copy_nonoverlapping(
                 from.cast::<u8>(),

@@ -48,7 +48,7 @@ unsafe extern "C" fn aclrtGetDeviceResLimit(
         not_negative(deviceId)?;
         let kind = limits::kind(type_)?;
         let limit = in_use(deviceId)?.core_limit(kind);
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(limit) };
         Ok(())
     })
@@ -88,7 +88,7 @@ unsafe extern "C" fn aclrtGetStreamResLimit(
         let named = Named::new(stream)?;
         let kind = limits::kind(type_)?;
         let limit = limits::of_stream(&*stream_of(&named, stream)?, kind);
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(limit) };
         Ok(())
     })
@@ -137,7 +137,7 @@ unsafe extern "C" fn aclrtGetResInCurrentThread(type_: aclrtDevResLimitType, val
     call!("aclrtGetResInCurrentThread", || {
         not_null(value, "value")?;
         let limit = limits::of_thread(limits::kind(type_)?)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(limit) };
         Ok(())
     })

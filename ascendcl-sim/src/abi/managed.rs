@@ -81,7 +81,7 @@ unsafe fn answer(
     // What is missing is nowhere.
     let answers = managed.ask(pages, question).into_iter().chain(std::iter::repeat(-2)).take(room);
     for (index, answer) in answers.enumerate() {
-        // SAFETY: the caller passes `room` numbers, of which this is one.
+        // SAFETY: [caller] the caller passes `room` numbers, of which this is one.
         unsafe { data.cast::<i32>().add(index).write_unaligned(answer) };
     }
     Ok(())
@@ -112,7 +112,7 @@ functions! {
         let size = size.ok_or_else(|| wrong(format_args!("size must not be 0")))?;
         let context = current_context()?;
         let pointer = memory::allocate_managed(context.device().id(), size)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { ptr.write(pointer) };
         Ok(())
     }
@@ -154,7 +154,7 @@ functions! {
         not_zero(size, "size")?;
         let question = question(attribute)?;
         let (managed, pages) = find(ptr, size)?;
-        // SAFETY: not NULL, and the caller passes that many bytes.
+        // SAFETY: [caller] not NULL, and the caller passes that many bytes.
         unsafe { answer(&managed, pages, question, data, dataSize) }
     }
 
@@ -171,17 +171,17 @@ functions! {
         not_null(data, "data")?;
         not_null(dataSizes, "dataSizes")?;
         not_zero(size, "size")?;
-        // SAFETY: not NULL, and the caller passes that many.
+        // SAFETY: [caller] not NULL, and the caller passes that many.
         let attributes = unsafe { std::slice::from_raw_parts(attributes, numAttributes) };
         let questions = attributes.iter().map(|&which| question(which)).collect::<Result<Vec<_>, _>>()?;
         let (managed, pages) = find(ptr, size)?;
         for (index, question) in questions.into_iter().enumerate() {
-            // SAFETY: as above.
+            // SAFETY: [caller] as above.
             let (data, size) = unsafe { (data.add(index).read(), dataSizes.add(index).read()) };
             if data.is_null() {
                 return Err(wrong(format_args!("data[{index}] must not be NULL")));
             }
-            // SAFETY: not NULL, and the caller passes that many bytes.
+            // SAFETY: [caller] not NULL, and the caller passes that many bytes.
             unsafe { answer(&managed, pages.clone(), question, data, size) }?;
         }
         Ok(())
@@ -232,7 +232,7 @@ functions! {
             return Err(invalid(format_args!("{numPrefetchLocs} locations are too many for {count} ranges")));
         }
         let stream = Named::new(stream)?;
-        // SAFETY: not NULL, and the caller passes that many.
+        // SAFETY: [caller] not NULL, and the caller passes that many.
         let (pointers, sizes, locations, first) = unsafe {
             (
                 std::slice::from_raw_parts(ptrs, count),

@@ -74,7 +74,7 @@ functions! {
         if msg.is_null() || stream.is_null() {
             return Err(failed("msg and stream must not be NULL"));
         }
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let message = unsafe { CStr::from_ptr(msg) }.to_bytes();
         if message.len() != msgLen || msgLen == 0 || msgLen >= MARK_MESSAGE {
             return Err(failed("msgLen is not the length of msg, or not in 1 to 155"));
@@ -96,7 +96,7 @@ functions! {
         not_null(stamp, "stamp")?;
         not_null(rangeId, "rangeId")?;
         let range = stamp::range_start(stamp).ok_or_else(untaken)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { rangeId.write(range) };
         Ok(())
     }
@@ -108,7 +108,7 @@ functions! {
     status fn aclrtProfTrace(userdata: *mut c_void, length: i32, stream: aclrtStream) {
         not_null(userdata, "userdata")?;
         if !(1..=TRACE_DATA).contains(&length) {
-            let text = format_args!("length {length} is not in 1 to {TRACE_DATA}");
+            let text = format!("length {length} is not in 1 to {TRACE_DATA}");
             return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, text));
         }
         let stream = Named::new(stream)?;
@@ -124,21 +124,21 @@ functions! {
         if not_null(message, "message").is_err() {
             return 0;
         }
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let bytes = unsafe { CStr::from_ptr(message) }.to_bytes();
         bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
     }
 
     status fn aclprofRangePushEx(attr: *mut aclprofEventAttributes) {
         not_null(attr, "attr")?;
-        // SAFETY: not NULL, and the caller passes attributes.
+        // SAFETY: [caller] not NULL, and the caller passes attributes.
         let attributes = unsafe { &*attr };
         if attributes.messageType != sys::ACL_PROF_MESSAGE_TYPE_TENSOR_INFO.0 {
             return Err(failed("messageType is not ACL_PROF_MESSAGE_TYPE_TENSOR_INFO"));
         }
-        // SAFETY: the union has this one member.
+        // SAFETY: [caller] the union has this one member.
         let info = unsafe { attributes.message.tensorInfo };
-        // SAFETY: NULL, or the caller passes what the message type says.
+        // SAFETY: [caller] NULL, or the caller passes what the message type says.
         let stream = unsafe { info.as_ref() }.map_or(1, |info| info.stream.addr());
         PUSHED.set(Some(stream));
         Ok(())
@@ -198,7 +198,7 @@ fn answer(answer: stamp::Answer<()>) -> Result<(), aclError> {
 
 /// The first bytes of a C string.
 fn prefix(string: *const c_char, length: usize) -> String {
-    // SAFETY: checked to be no NULL, and the caller of the C function passes a C string.
+    // SAFETY: [caller] checked to be no NULL, and the caller of the C function passes a C string.
     let bytes = unsafe { CStr::from_ptr(string) }.to_bytes();
     String::from_utf8_lossy(&bytes[..length.min(bytes.len())]).into_owned()
 }

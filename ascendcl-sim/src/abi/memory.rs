@@ -22,7 +22,7 @@ unsafe extern "C" fn aclrtMalloc(
     size: usize,
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtMalloc", || unsafe { malloc(devPtr, size, PAD, policy) })
 }
 
@@ -32,7 +32,7 @@ unsafe extern "C" fn aclrtMallocAlign32(
     size: usize,
     policy: aclrtMemMallocPolicy,
 ) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtMallocAlign32", || unsafe { malloc(devPtr, size, 0, policy) })
 }
 
@@ -45,16 +45,16 @@ unsafe extern "C" fn aclrtMallocCached(
     call!("aclrtMallocCached", || {
         let padded = check_malloc(devPtr, size, PAD, policy)?;
         if padded > LARGEST_CACHED {
-            let text = format_args!("{size} bytes are more than {LARGEST_CACHED}");
+            let text = format!("{size} bytes are more than {LARGEST_CACHED}");
             return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, text));
         }
         let context = current_context()?;
         if policy != sys::ACL_MEM_MALLOC_NORMAL_ONLY {
             let text =
-                format_args!("memory with a cache has normal pages, and policy {} asks for others", policy.0);
+                format!("memory with a cache has normal pages, and policy {} asks for others", policy.0);
             return Err(fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, text));
         }
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { allocate(&context, devPtr, memory::APP, size, padded, PageSize::Normal) }
     })
 }
@@ -70,7 +70,7 @@ unsafe fn malloc(
     let padded = check_malloc(devPtr, size, pad, policy)?;
     let context = current_context()?;
     let pages = page_size(&context, policy)?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { allocate(&context, devPtr, memory::APP, size, padded, pages) }
 }
 
@@ -134,7 +134,7 @@ unsafe fn allocate(
         memory.take_back(pointer);
         return Err(code);
     }
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     unsafe { devPtr.write(pointer) };
     Ok(())
 }
@@ -146,7 +146,7 @@ unsafe extern "C" fn aclrtMallocWithCfg(
     policy: aclrtMemMallocPolicy,
     cfg: *mut aclrtMallocConfig,
 ) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtMallocWithCfg", || unsafe { malloc_with(devPtr, size, policy, cfg) })
 }
 
@@ -158,7 +158,7 @@ unsafe extern "C" fn aclrtMallocForTaskScheduler(
     policy: aclrtMemMallocPolicy,
     cfg: *mut aclrtMallocConfig,
 ) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtMallocForTaskScheduler", || unsafe { malloc_with(devPtr, size, policy, cfg) })
 }
 
@@ -171,7 +171,7 @@ unsafe fn malloc_with(
     cfg: *mut aclrtMallocConfig,
 ) -> Result<(), aclError> {
     not_null(devPtr, "devPtr")?;
-    // SAFETY: NULL or a configuration (contract).
+    // SAFETY: [caller] NULL or a configuration (contract).
     let cfg = unsafe { cfg.as_ref() };
     if cfg.is_some_and(|cfg| cfg.numAttrs != 0 && cfg.attrs.is_null()) {
         return Err(invalid("cfg->attrs must not be NULL when cfg->numAttrs is not 0"));
@@ -187,13 +187,13 @@ unsafe fn malloc_with(
     let mut module = memory::APP;
     let mut device = None;
     for index in 0..cfg.map_or(0, |cfg| cfg.numAttrs) {
-        // SAFETY: the attributes are as many as the configuration says (contract), and there is one if there are attributes.
+        // SAFETY: [caller] the attributes are as many as the configuration says (contract), and there is one if there are attributes.
         let attribute = unsafe { *cfg.map_or(std::ptr::null_mut(), |cfg| cfg.attrs).add(index) };
         match attribute.attr {
             sys::ACL_RT_MEM_ATTR_RSV => {}
-            // SAFETY: the attribute says which member is meant, and all are plain integers.
+            // SAFETY: [caller] the attribute says which member is meant, and all are plain integers.
             sys::ACL_RT_MEM_ATTR_MODULE_ID => module = unsafe { attribute.value.moduleId },
-            // SAFETY: as above.
+            // SAFETY: [caller] as above.
             sys::ACL_RT_MEM_ATTR_DEVICE_ID => device = Some(unsafe { attribute.value.deviceId }),
             other => return Err(wrong(format_args!("attribute {} is not one of device memory", other.0))),
         }
@@ -208,7 +208,7 @@ unsafe fn malloc_with(
     let padded =
         size.checked_next_multiple_of(32).ok_or_else(|| wrong(format_args!("size {size} overflows")))?;
     let pages = page_size(&context, pages)?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { allocate(&context, devPtr, memory::module(module), size, padded, pages) }
 }
 
@@ -257,7 +257,7 @@ unsafe extern "C" fn aclrtMallocHost(hostPtr: *mut *mut c_void, size: usize) -> 
         }
         current_context()?;
         let pointer = memory::malloc_host(size, false)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { hostPtr.write(pointer) };
         Ok(())
     })
@@ -276,17 +276,17 @@ unsafe extern "C" fn aclrtMallocHostWithCfg(
         }
         let wrong = |what: std::fmt::Arguments<'_>| fail(sys::ACL_ERROR_RT_PARAM_INVALID, what);
         let mut same_address = false;
-        // SAFETY: NULL or a configuration (contract).
+        // SAFETY: [caller] NULL or a configuration (contract).
         if let Some(cfg) = unsafe { cfg.as_ref() } {
             if cfg.attrs.is_null() {
                 return Err(wrong(format_args!("cfg->attrs must not be NULL")));
             }
             for index in 0..cfg.numAttrs {
-                // SAFETY: the attributes are as many as the configuration says (contract).
+                // SAFETY: [caller] the attributes are as many as the configuration says (contract).
                 let attribute = unsafe { *cfg.attrs.add(index) };
                 match attribute.attr {
                     sys::ACL_RT_MEM_ATTR_MODULE_ID => {}
-                    // SAFETY: the attribute says which member is meant, and all are plain integers.
+                    // SAFETY: [caller] the attribute says which member is meant, and all are plain integers.
                     sys::ACL_RT_MEM_ATTR_VA_FLAG => same_address = unsafe { attribute.value.vaFlag } == 1,
                     other => {
                         return Err(wrong(format_args!("attribute {} is not one of host memory", other.0)));
@@ -302,7 +302,7 @@ unsafe extern "C" fn aclrtMallocHostWithCfg(
             ));
         }
         let pointer = memory::malloc_host(size as usize, same_address)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { ptr.write(pointer) };
         Ok(())
     })

@@ -286,9 +286,8 @@ pub(crate) fn milliseconds(timeout: i32) -> Result<Option<Duration>, aclError> {
         -1 => Ok(None),
         1.. => Ok(Some(Duration::from_millis(timeout as u64))),
         _ => {
-            let text = format_args!(
-                "timeout {timeout} is neither -1, for ever, nor a positive number of milliseconds"
-            );
+            let text =
+                format!("timeout {timeout} is neither -1, for ever, nor a positive number of milliseconds");
             let code = sys::ACL_ERROR_RT_PARAM_INVALID;
             // 0 gets past the upper layer.
             Err(if timeout == 0 { fail(code, text) } else { fail_unremembered(code, text) })

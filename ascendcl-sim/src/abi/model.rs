@@ -217,7 +217,7 @@ pub(super) fn out<T>(pointer: *mut T, name: &str) -> Result<*mut T, aclError> {
 
 /// Writes an answer.
 pub(super) fn put<T>(place: *mut T, value: T) {
-    // SAFETY: `out` saw that it is not NULL; that it points to a writable value of its type is the C caller's contract.
+    // SAFETY: [caller] `out` saw that it is not NULL; that it points to a writable value of its type is the C caller's contract.
     unsafe { place.write(value) };
 }
 
@@ -229,7 +229,7 @@ pub(super) fn put_both<T>(places: (*mut T, *mut T), values: (T, T)) {
 
 pub(super) fn string<'a>(pointer: *const c_char, name: &str) -> Result<&'a CStr, aclError> {
     not_null(pointer, name)?;
-    // SAFETY: not NULL; a C string that lives until the call returns is the C caller's contract. Callers do not keep it.
+    // SAFETY: [caller] not NULL; a C string that lives until the call returns is the C caller's contract. Callers do not keep it.
     Ok(unsafe { CStr::from_ptr(pointer) })
 }
 
@@ -247,7 +247,7 @@ pub(super) fn bytes<'a>(model: *const c_void, size: usize) -> Result<&'a [u8], a
         return Err(invalid("modelSize must not be 0"));
     }
     if isize::try_from(size).is_err() {
-        let text = format_args!("a model of {size} bytes does not exist");
+        let text = format!("a model of {size} bytes does not exist");
         return Err(fail(sys::ACL_ERROR_GE_EXEC_MODEL_DATA_SIZE_INVALID, text));
     }
     check_length(size)?;
@@ -257,7 +257,7 @@ pub(super) fn bytes<'a>(model: *const c_void, size: usize) -> Result<&'a [u8], a
             format_args!("model {model:p} is memory of device {device}; a model is loaded from host memory"),
         ));
     }
-    // SAFETY: not NULL, no device memory, not longer than an object can be; that `size` bytes are readable until the call returns is
+    // SAFETY: [caller] not NULL, no device memory, not longer than an object can be; that `size` bytes are readable until the call returns is
     // the C caller's contract. Callers do not keep it.
     Ok(unsafe { slice::from_raw_parts(model.cast(), size) })
 }

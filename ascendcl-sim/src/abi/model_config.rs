@@ -31,7 +31,7 @@ functions! {
     ) {
         not_null(handle, "handle")?;
         not_null(attrValue, "attrValue")?;
-        // SAFETY: not NULL; that it points to `valueSize` readable bytes, and a path to a C string, is the C caller's contract.
+        // SAFETY: [caller] not NULL; that it points to `valueSize` readable bytes, and a path to a C string, is the C caller's contract.
         unsafe { config::set(handle, attr, attrValue, valueSize) }
     }
 
@@ -65,7 +65,7 @@ functions! {
     ) {
         not_null(handle, "handle")?;
         not_null(attrValue, "attrValue")?;
-        // SAFETY: not NULL; that it points to `valueSize` readable bytes is the C caller's contract.
+        // SAFETY: [caller] not NULL; that it points to `valueSize` readable bytes is the C caller's contract.
         unsafe { config::set_exec(handle, attr, attrValue, valueSize) }
     }
 }

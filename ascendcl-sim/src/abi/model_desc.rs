@@ -155,7 +155,7 @@ functions! {
         not_null(outputDesc, "outputDesc")?;
         not_null(numInputs, "numInputs")?;
         not_null(numOutputs, "numOutputs")?;
-        let text = format_args!("no operator ran as task {taskId} of stream {streamId} on device {deviceId}");
+        let text = format!("no operator ran as task {taskId} of stream {streamId} on device {deviceId}");
         Err(fail(sys::ACL_ERROR_GE_FAILURE, text))
     }
 }

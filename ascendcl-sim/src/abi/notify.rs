@@ -30,7 +30,7 @@ unsafe extern "C" fn aclrtCreateNotify(notify: *mut aclrtNotify, flag: u64) -> a
         let context = current_context()?;
         let handle = Notify::create(context.device())?;
         context.check_alive().inspect_err(|_| drop(NOTIFIES.remove(handle)))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { notify.write(handle) };
         Ok(())
     })
@@ -109,7 +109,7 @@ unsafe extern "C" fn aclrtGetNotifyId(notify: aclrtNotify, notifyId: *mut u32) -
         not_null(notifyId, "notifyId")?;
         let id = find(notify)?.id();
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { notifyId.write(id) };
         Ok(())
     })
@@ -125,7 +125,7 @@ unsafe extern "C" fn aclrtNotifyBatchReset(notifies: *mut aclrtNotify, num: usiz
             return Err(wrong("num must not be 0"));
         }
         for index in 0..num as usize {
-            // SAFETY: not NULL, and the caller says that it has `num` elements.
+            // SAFETY: [caller] not NULL, and the caller says that it has `num` elements.
             let handle = unsafe { notifies.add(index).read() };
             if handle.is_null() {
                 return Err(wrong(format_args!("notifies[{index}] must not be NULL")));
@@ -165,7 +165,7 @@ unsafe extern "C" fn aclrtNotifyGetExportKey(
             )));
         }
         let name = notify.export(anybody)?;
-        // SAFETY: not NULL, and the caller says that `len` bytes can be written, which is more than a key has.
+        // SAFETY: [caller] not NULL, and the caller says that `len` bytes can be written, which is more than a key has.
         unsafe { write_key(key, &name) };
         Ok(())
     })
@@ -174,7 +174,7 @@ unsafe extern "C" fn aclrtNotifyGetExportKey(
 /// # Safety
 /// `place` can take the key and a NUL.
 unsafe fn write_key(place: *mut c_char, key: &str) {
-    // SAFETY: as long as the contract says; a string of Rust and memory of the caller do not overlap.
+    // SAFETY: [caller] as long as the contract says; a string of Rust and memory of the caller do not overlap.
     unsafe {
         std::ptr::copy_nonoverlapping(key.as_ptr().cast(), place, key.len());
         place.add(key.len()).write(0);
@@ -196,11 +196,11 @@ unsafe extern "C" fn aclrtNotifyImportByKey(
             return Err(wrong(format_args!("import flag {flags:#x} is unknown")));
         }
         let context = current_context()?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let key = unsafe { CStr::from_ptr(key) }.to_string_lossy();
         let handle = Notify::import(context.device(), &key)?;
         context.check_alive().inspect_err(|_| drop(NOTIFIES.remove(handle)))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { notify.write(handle) };
         Ok(())
     })
@@ -218,7 +218,7 @@ unsafe extern "C" fn aclrtNotifySetImportPid(notify: aclrtNotify, pid: *mut i32,
         }
         current_context()?;
         for index in 0..num as usize {
-            // SAFETY: not NULL, and the caller says that it has `num` elements.
+            // SAFETY: [caller] not NULL, and the caller says that it has `num` elements.
             notify.allow(unsafe { pid.add(index).read() })?;
         }
         Ok(())
@@ -243,7 +243,7 @@ unsafe extern "C" fn aclrtNotifySetImportPidInterServer(
         }
         let notify = find(notify)?;
         for index in 0..num {
-            // SAFETY: not NULL, and the caller says that it has `num` elements.
+            // SAFETY: [caller] not NULL, and the caller says that it has `num` elements.
             let server = unsafe { serverPids.add(index).read() };
             if server.pid.is_null() {
                 return Err(wrong(format_args!("serverPids[{index}].pid must not be NULL")));
@@ -253,7 +253,7 @@ unsafe extern "C" fn aclrtNotifySetImportPidInterServer(
             }
             supported()?;
             current_context()?;
-            // SAFETY: not NULL, and the caller says that it points to one number. All servers are this machine.
+            // SAFETY: [caller] not NULL, and the caller says that it points to one number. All servers are this machine.
             notify.allow(unsafe { server.pid.read() })?;
         }
         Ok(())

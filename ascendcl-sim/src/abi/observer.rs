@@ -52,7 +52,7 @@ unsafe extern "C" fn aclrtRegDeviceStateCallback(
 ) -> aclError {
     call!("aclrtRegDeviceStateCallback", || {
         not_null(regName, "regName")?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         observers::DEVICE_STATES.register(unsafe { CStr::from_ptr(regName) }, callback, args)
     })
 }
@@ -65,7 +65,7 @@ unsafe extern "C" fn aclrtRegStreamStateCallback(
 ) -> aclError {
     call!("aclrtRegStreamStateCallback", || {
         not_null(regName, "regName")?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         observers::STREAM_STATES.register(unsafe { CStr::from_ptr(regName) }, callback, args)
     })
 }
@@ -78,7 +78,7 @@ unsafe extern "C" fn aclrtSetDeviceTaskAbortCallback(
 ) -> aclError {
     call!("aclrtSetDeviceTaskAbortCallback", || {
         not_null(regName, "regName")?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         observers::ABORTS.register(unsafe { CStr::from_ptr(regName) }, callback, args)
     })
 }

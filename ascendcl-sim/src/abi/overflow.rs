@@ -25,7 +25,7 @@ unsafe extern "C" fn aclrtGetDeviceSatMode(mode: *mut aclrtFloatOverflowMode) ->
     call!("aclrtGetDeviceSatMode", || {
         not_null(mode, "mode")?;
         let found = aclrtFloatOverflowMode(process::machine().options().saturation());
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { mode.write(found) };
         Ok(())
     })
@@ -171,7 +171,7 @@ unsafe extern "C" fn aclrtCtxGetFloatOverflowAddr(overflowAddr: *mut *mut c_void
             return Err(quiet(sys::ACL_ERROR_RT_PARAM_INVALID));
         }
         let address = current_context()?.overflow_address()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { overflowAddr.write(address) };
         Ok(())
     })

@@ -34,7 +34,7 @@ unsafe extern "C" fn aclrtDeviceCanAccessPeer(
             return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, "canAccessPeer must not be NULL"));
         }
         let device = process::device(deviceId)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { canAccessPeer.write(device.can_access_peer().into()) };
         Ok(())
     })
@@ -91,7 +91,7 @@ unsafe extern "C" fn aclrtDevicePeerAccessStatus(
         // Of devices that there are not none is enabled.
         let device = machine.devices().get(deviceId as usize);
         let enabled = device.is_some_and(|device| device.peer_enabled(peerDeviceId));
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { status.write(enabled.into()) };
         Ok(())
     })

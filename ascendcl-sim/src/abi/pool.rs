@@ -66,7 +66,7 @@ functions! {
     status fn aclrtMemPoolCreate(memPool: *mut aclrtMemPool, poolProps: *const aclrtMemPoolProps) {
         not_null(memPool, "memPool")?;
         not_null(poolProps, "poolProps")?;
-        // SAFETY: not NULL, and the caller passes properties.
+        // SAFETY: [caller] not NULL, and the caller passes properties.
         let properties = unsafe { poolProps.read() };
         if properties.allocType != sys::ACL_MEM_ALLOCATION_TYPE_PINNED {
             return Err(invalid(format_args!("allocation type {} is not for pools", properties.allocType.0)));
@@ -89,7 +89,7 @@ functions! {
         };
         let pool = Pool::create(device.id(), device.memory(), most)
             .ok_or_else(|| internal(format_args!("there are too many pools")))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { memPool.write(pool) };
         Ok(())
     }
@@ -110,7 +110,7 @@ functions! {
             return Err(wrong(format_args!("value must not be NULL")));
         }
         let attribute = attribute(attr)?;
-        // SAFETY: not NULL, and the caller passes a number of the size that the attribute has.
+        // SAFETY: [caller] not NULL, and the caller passes a number of the size that the attribute has.
         let value = unsafe {
             match attribute {
                 Attribute::Reuse(_) => value.cast::<u32>().read_unaligned() as usize,
@@ -128,7 +128,7 @@ functions! {
         }
         let attribute = attribute(attr)?;
         let answer = pool.get(attribute);
-        // SAFETY: not NULL, and the caller passes a place for a number of the size that the attribute has.
+        // SAFETY: [caller] not NULL, and the caller passes a place for a number of the size that the attribute has.
         unsafe {
             match attribute {
                 Attribute::Reuse(_) => value.cast::<u32>().write_unaligned(answer as u32),
@@ -154,7 +154,7 @@ functions! {
         let pool = find(memPool, sys::ACL_ERROR_RT_INTERNAL_ERROR)?;
         stream.device().check_reach(Some(pool.device()), "an allocation")?;
         let pointer = pool.allocate(size)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { ptr.write(pointer) };
         watch_allocation(&stream, pointer, size)
     }

@@ -193,7 +193,7 @@ functions! {
 
 /// A C string that must be as long as the caller says: 100000.
 fn exact<'a>(string: *const c_char, length: usize, name: &str) -> Result<&'a [u8], aclError> {
-    // SAFETY: not NULL: callers check; and the caller of the C function passes a C string, which is used during that call only.
+    // SAFETY: [caller] not NULL: callers check; and the caller of the C function passes a C string, which is used during that call only.
     let bytes = unsafe { CStr::from_ptr(string) }.to_bytes();
     if bytes.len() == length {
         return Ok(bytes);
@@ -217,7 +217,7 @@ fn devices(
     if count > MOST_DEVICES || count as usize > there {
         return Err(invalid(format_args!("deviceNums {count}, but there are {there} devices")));
     }
-    // SAFETY: not NULL unless empty, and the caller passes as many numbers as it says.
+    // SAFETY: [caller] not NULL unless empty, and the caller passes as many numbers as it says.
     let devices = if count == 0 { &[] } else { unsafe { slice::from_raw_parts(list, count as usize) } };
     for (index, device) in devices.iter().enumerate() {
         if *device as usize >= there || devices[..index].contains(device) {
@@ -231,13 +231,13 @@ fn devices(
 }
 
 fn put<T>(place: *mut T, value: T) {
-    // SAFETY: checked to be no NULL, and the caller of the C function passes a place to write to.
+    // SAFETY: [caller] checked to be no NULL, and the caller of the C function passes a place to write to.
     unsafe { place.write(value) };
 }
 
 /// The descriptions of operators that the program passes. Lengths count in 32 bits.
 fn bytes<'a>(data: *const c_void, length: usize) -> &'a [u8] {
-    // SAFETY: not NULL: callers check; the caller of the C function passes as many bytes as it says, for that call.
+    // SAFETY: [caller] not NULL: callers check; the caller of the C function passes as many bytes as it says, for that call.
     unsafe { slice::from_raw_parts(data.cast(), length as u32 as usize) }
 }
 
@@ -285,7 +285,7 @@ fn text(
     }
     let operator = operator(data, size, index)?;
     let text = operators::fetch(which, operator.index, room).ok_or_else(|| fetched(index))?;
-    // SAFETY: not NULL, and the caller passes `room` bytes: at least as many as the text has, and one.
+    // SAFETY: [caller] not NULL, and the caller passes `room` bytes: at least as many as the text has, and one.
     unsafe {
         ptr::copy_nonoverlapping(text.as_ptr().cast(), place, text.len());
         place.add(text.len().min(room - 1)).write(0);

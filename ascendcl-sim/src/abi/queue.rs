@@ -23,7 +23,7 @@ pub(super) unsafe fn copy_in<const N: usize>(from: *const c_void, len: usize) ->
         return Err(invalid(format_args!("the parameter has {N} bytes, not {len}")));
     }
     let mut bytes = [0; N];
-    // SAFETY: the caller passes `len` readable bytes, and the array is as long.
+    // SAFETY: [caller] the caller passes `len` readable bytes, and the array is as long.
     unsafe { ptr::copy_nonoverlapping(from.cast(), bytes.as_mut_ptr(), len) };
     Ok(bytes)
 }
@@ -44,7 +44,7 @@ pub(super) unsafe fn copy_out(
             bytes.len()
         )));
     }
-    // SAFETY: the caller passes places to write to.
+    // SAFETY: [caller] the caller passes places to write to.
     unsafe {
         ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast(), bytes.len());
         size.write(bytes.len());
@@ -109,21 +109,21 @@ unsafe extern "C" fn acltdtSetQueueAttr(
         let attributes = attribute::lookup(attr.cast())?;
         match type_ {
             sys::ACL_TDT_QUEUE_NAME_PTR => {
-                // SAFETY: the caller passes `len` readable bytes.
+                // SAFETY: [caller] the caller passes `len` readable bytes.
                 let pointer = usize::from_ne_bytes(unsafe { copy_in(param, len) }?);
                 let name: *const c_char = ptr::with_exposed_provenance(pointer);
                 // A part of a pointer is none.
                 not_null(if len == size_of::<usize>() { name } else { ptr::null() }, "the name")?;
-                // SAFETY: the caller passes a C string, or as many bytes as a name may have.
+                // SAFETY: [caller] the caller passes a C string, or as many bytes as a name may have.
                 let length = unsafe { libc::strnlen(name, NAME) };
                 if length >= NAME {
                     return Err(invalid(format_args!("a name has at most {} bytes", NAME - 1)));
                 }
-                // SAFETY: the string was just measured.
+                // SAFETY: [caller] the string was just measured.
                 attributes.set_name(unsafe { std::slice::from_raw_parts(name.cast(), length) });
             }
             sys::ACL_TDT_QUEUE_DEPTH_UINT32 => {
-                // SAFETY: the caller passes `len` readable bytes.
+                // SAFETY: [caller] the caller passes `len` readable bytes.
                 attributes.set_depth(u32::from_ne_bytes(unsafe { copy_in(param, len) }?));
             }
             other => return Err(invalid(format_args!("{} is no attribute of a queue", other.0))),
@@ -152,7 +152,7 @@ unsafe extern "C" fn acltdtGetQueueAttr(
             sys::ACL_TDT_QUEUE_DEPTH_UINT32 => attributes.depth().to_ne_bytes().to_vec(),
             other => return Err(invalid(format_args!("{} is no attribute of a queue", other.0))),
         };
-        // SAFETY: not NULL, and the caller passes places to write to.
+        // SAFETY: [caller] not NULL, and the caller passes places to write to.
         unsafe { copy_out(&bytes, param, len, paramRetSize) }
     })
 }
@@ -167,7 +167,7 @@ unsafe extern "C" fn acltdtCreateQueue(attr: *const acltdtQueueAttr, qid: *mut u
         } else {
             registry::create(device, &*attribute::lookup(attr.cast())?, shared)?
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { qid.write(number) };
         Ok(())
     })
@@ -217,11 +217,11 @@ unsafe extern "C" fn acltdtEnqueueData(
         let (device, _) = device()?;
         let queue = registry::lookup(device, qid)?;
         check_user_data(userData, userDataSize)?;
-        // SAFETY: the caller passes readable memory of that size.
+        // SAFETY: [caller] the caller passes readable memory of that size.
         let bytes = unsafe { read_from(Source { pointer: data, len: dataSize }) }?;
         let mut user = [0; USER_DATA];
         if !userData.is_null() {
-            // SAFETY: the caller passes so many readable bytes.
+            // SAFETY: [caller] the caller passes so many readable bytes.
             user = unsafe { copy_in(userData, userDataSize) }?;
         }
         queue.put(&Message { bytes, user, parts: Vec::new() }, deadline(timeout))
@@ -248,14 +248,14 @@ unsafe extern "C" fn acltdtDequeueData(
         let queue = registry::lookup(device, qid)?;
         let deadline = deadline(timeout);
         let size = queue.peek(deadline)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { retDataSize.write(size) };
         check_user_data(userData, userDataSize)?;
         let message = queue.take(dataSize, deadline)?;
-        // SAFETY: the caller passes memory with room for `dataSize` bytes, and the message is no longer.
+        // SAFETY: [caller] the caller passes memory with room for `dataSize` bytes, and the message is no longer.
         unsafe { write_to(data, &message.bytes) }?;
         if !userData.is_null() {
-            // SAFETY: checked: the caller passes room for so many bytes, at most as many as there are.
+            // SAFETY: [caller] checked: the caller passes room for so many bytes, at most as many as there are.
             unsafe { write_to(userData, &message.user[..userDataSize]) }?;
         }
         Ok(())
@@ -291,7 +291,7 @@ unsafe extern "C" fn acltdtDequeue(qid: u32, buf: *mut acltdtBuf, timeout: i32) 
         not_null(buf, "buf")?;
         let message = registry::lookup(device, qid)?.take(usize::MAX, deadline(timeout)).map_err(no_time)?;
         let taken = buffer::from_message(&message)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { buf.write(taken) };
         Ok(())
     })
@@ -314,7 +314,7 @@ unsafe extern "C" fn acltdtAttachQueue(qid: u32, timeout: i32, permission: *mut 
             return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("timeout {timeout} is below -1")));
         }
         let granted = registry::attach(device, qid, deadline(timeout))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { permission.write(granted.0) };
         Ok(())
     })

@@ -48,7 +48,7 @@ unsafe extern "C" fn acltdtGetQueueRouteParam(
             sys::ACL_TDT_QUEUE_ROUTE_STATUS_INT32 => route.status.to_ne_bytes(),
             other => return Err(invalid(format_args!("{} is no parameter of a route", other.0))),
         };
-        // SAFETY: not NULL, and the caller passes places to write to.
+        // SAFETY: [caller] not NULL, and the caller passes places to write to.
         unsafe { copy_out(&bytes, param, len, paramRetSize) }
     })
 }
@@ -144,7 +144,7 @@ unsafe extern "C" fn acltdtSetQueueRouteQueryInfo(
             sys::ACL_TDT_QUEUE_ROUTE_QUERY_DST_ID_UINT32 => &mut query.to,
             other => return Err(invalid(format_args!("{} is no parameter of a query", other.0))),
         };
-        // SAFETY: the caller passes `len` readable bytes.
+        // SAFETY: [caller] the caller passes `len` readable bytes.
         *field = Some(u32::from_ne_bytes(unsafe { copy_in(value, len) }?));
         Ok(())
     })

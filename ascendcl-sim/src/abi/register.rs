@@ -45,7 +45,7 @@ functions! {
         let context = current_context()?;
         check_no_device_registers(type_.0)?;
         let mapped = memory::register_host(context.device().id(), ptr, size, true)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { devPtr.write(mapped) };
         Ok(())
     }
@@ -85,7 +85,7 @@ functions! {
         current_context()?;
         let pointer = memory::device_pointer(pHost)
             .ok_or_else(|| wrong(format_args!("{pHost:p} is not registered, or not mapped")))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { pDevice.write(pointer) };
         Ok(())
     }
@@ -109,7 +109,7 @@ functions! {
             );
         let answer =
             if can { sys::ACL_RT_HOST_MEM_MAP_SUPPORTED } else { sys::ACL_RT_HOST_MEM_MAP_NOT_SUPPORTED };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { capabilities.write(answer) };
         Ok(())
     }

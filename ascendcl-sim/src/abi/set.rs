@@ -24,7 +24,7 @@ unsafe extern "C" fn aclrtMemset(devPtr: *mut c_void, maxCount: usize, value: i3
         check_capacity(maxCount, count)?;
         check_unsafe(&context)?;
         if memory::classify(devPtr) == Location::Unregistered {
-            // SAFETY: the caller passes memory as large as it says.
+            // SAFETY: [caller] the caller passes memory as large as it says.
             unsafe { fill_host(devPtr, value, count) }
         } else {
             memory::fill(&memory::fill_target(context.device(), devPtr, count)?, value as u8)
@@ -51,7 +51,7 @@ unsafe extern "C" fn aclrtMemsetAsync(
         let stream = stream.of(&context)?;
         // Host memory is filled by the call itself, whatever the stream still has to do.
         if matches!(memory::classify(devPtr), Location::Pinned | Location::Unregistered) {
-            // SAFETY: the caller passes memory as large as it says.
+            // SAFETY: [caller] the caller passes memory as large as it says.
             return unsafe { fill_host(devPtr, value, count) };
         }
         let place = memory::fill_target(stream.device(), devPtr, count)?;
@@ -65,9 +65,9 @@ unsafe fn fill_host(pointer: *mut c_void, value: i32, count: usize) -> Result<()
     if memory::classify(pointer) == Location::Unregistered {
         memory::report_host_fill(pointer);
     }
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     let opened = unsafe { memory::open(pointer, count, Access::WRITE) }?;
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     unsafe { opened.fill(value as u8, count) };
     Ok(())
 }
@@ -125,7 +125,7 @@ fn check_words(pointer: *mut c_void, size: usize, count: usize) -> Result<Option
 
 fn fill_words(place: &Place, word: u32) -> Result<(), aclError> {
     let opened = place.open(Access::WRITE)?;
-    // SAFETY: a place is as long as it says.
+    // SAFETY: [caller] a place is as long as it says.
     unsafe { opened.fill_words(word, place.len() / 4) };
     Ok(())
 }

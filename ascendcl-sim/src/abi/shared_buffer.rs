@@ -22,7 +22,7 @@ fn has_buffers() -> Result<(), aclError> {
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtAllocBuf(buf: *mut aclrtMbuf, size: usize) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtAllocBuf", || unsafe { allocate(buf, size) })
 }
 
@@ -34,7 +34,7 @@ unsafe extern "C" fn acltdtAllocBuf(size: usize, type_: u32, buf: *mut acltdtBuf
         }
         not_null(buf, "buf")?;
         supported(has_shared_buffers())?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { buf.write(buffer::allocate(size)?) };
         Ok(())
     })
@@ -48,7 +48,7 @@ unsafe fn allocate(buf: *mut aclrtMbuf, size: usize) -> Result<(), aclError> {
         return Err(invalid("size must not be 0"));
     }
     has_buffers()?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { buf.write(buffer::allocate(size)?) };
     Ok(())
 }
@@ -87,7 +87,7 @@ unsafe fn copy_buf_ref(buf: *mut c_void, newBuf: *mut *mut c_void) -> Result<(),
     not_null(buf, "buf")?;
     not_null(newBuf, "newBuf")?;
     has_buffers()?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { newBuf.write(buffer::copy_reference(buf)?) };
     Ok(())
 }
@@ -95,7 +95,7 @@ unsafe fn copy_buf_ref(buf: *mut c_void, newBuf: *mut *mut c_void) -> Result<(),
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCopyBufRef(buf: aclrtMbuf, newBuf: *mut aclrtMbuf) -> aclError {
     call!("aclrtCopyBufRef", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { copy_buf_ref(buf, newBuf) }
     })
 }
@@ -104,7 +104,7 @@ unsafe extern "C" fn aclrtCopyBufRef(buf: aclrtMbuf, newBuf: *mut aclrtMbuf) -> 
 unsafe extern "C" fn acltdtCopyBufRef(buf: acltdtBuf, newBuf: *mut acltdtBuf) -> aclError {
     call!("acltdtCopyBufRef", || {
         supported(has_shared_buffers())?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { copy_buf_ref(buf, newBuf) }
     })
 }
@@ -134,7 +134,7 @@ unsafe fn get_buf_chain_num(headBuf: *mut c_void, num: *mut u32) -> Result<(), a
     not_null(headBuf, "headBuf")?;
     not_null(num, "num")?;
     has_buffers()?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { num.write(buffer::chain_len(headBuf)? as u32) };
     Ok(())
 }
@@ -142,7 +142,7 @@ unsafe fn get_buf_chain_num(headBuf: *mut c_void, num: *mut u32) -> Result<(), a
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetBufChainNum(headBuf: aclrtMbuf, num: *mut u32) -> aclError {
     call!("aclrtGetBufChainNum", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_chain_num(headBuf, num) }
     })
 }
@@ -151,7 +151,7 @@ unsafe extern "C" fn aclrtGetBufChainNum(headBuf: aclrtMbuf, num: *mut u32) -> a
 unsafe extern "C" fn acltdtGetBufChainNum(headBuf: acltdtBuf, num: *mut u32) -> aclError {
     call!("acltdtGetBufChainNum", || {
         supported(has_shared_buffers())?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_chain_num(headBuf, num) }
     })
 }
@@ -168,7 +168,7 @@ unsafe fn get_buf_data(
     not_null(size, "size")?;
     has_buffers()?;
     let (pointer, room) = buffer::lookup(buf)?.data();
-    // SAFETY: not NULL, and the caller passes places to write to.
+    // SAFETY: [caller] not NULL, and the caller passes places to write to.
     unsafe {
         dataPtr.write(pointer);
         size.write(room);
@@ -183,7 +183,7 @@ unsafe extern "C" fn aclrtGetBufData(
     size: *mut usize,
 ) -> aclError {
     call!("aclrtGetBufData", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_data(buf, dataPtr, size) }
     })
 }
@@ -196,7 +196,7 @@ unsafe extern "C" fn acltdtGetBufData(
 ) -> aclError {
     call!("acltdtGetBufData", || {
         supported(has_shared_buffers())?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_data(buf, dataPtr, size) }
     })
 }
@@ -207,7 +207,7 @@ unsafe fn get_buf_data_len(buf: *mut c_void, len: *mut usize) -> Result<(), aclE
     not_null(buf, "buf")?;
     not_null(len, "len")?;
     has_buffers()?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { len.write(buffer::lookup(buf)?.len()) };
     Ok(())
 }
@@ -215,7 +215,7 @@ unsafe fn get_buf_data_len(buf: *mut c_void, len: *mut usize) -> Result<(), aclE
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetBufDataLen(buf: aclrtMbuf, len: *mut usize) -> aclError {
     call!("aclrtGetBufDataLen", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_data_len(buf, len) }
     })
 }
@@ -224,7 +224,7 @@ unsafe extern "C" fn aclrtGetBufDataLen(buf: aclrtMbuf, len: *mut usize) -> aclE
 unsafe extern "C" fn acltdtGetBufDataLen(buf: acltdtBuf, len: *mut usize) -> aclError {
     call!("acltdtGetBufDataLen", || {
         supported(has_shared_buffers())?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_data_len(buf, len) }
     })
 }
@@ -239,7 +239,7 @@ unsafe fn get_buf_from_chain(
     not_null(headBuf, "headBuf")?;
     not_null(buf, "buf")?;
     has_buffers()?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { buf.write(buffer::from_chain(headBuf, index as usize)?) };
     Ok(())
 }
@@ -247,7 +247,7 @@ unsafe fn get_buf_from_chain(
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtGetBufFromChain(headBuf: aclrtMbuf, index: u32, buf: *mut aclrtMbuf) -> aclError {
     call!("aclrtGetBufFromChain", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_from_chain(headBuf, index, buf) }
     })
 }
@@ -256,7 +256,7 @@ unsafe extern "C" fn aclrtGetBufFromChain(headBuf: aclrtMbuf, index: u32, buf: *
 unsafe extern "C" fn acltdtGetBufFromChain(headBuf: acltdtBuf, index: u32, buf: *mut acltdtBuf) -> aclError {
     call!("acltdtGetBufFromChain", || {
         supported(has_shared_buffers())?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_from_chain(headBuf, index, buf) }
     })
 }
@@ -274,7 +274,7 @@ unsafe fn get_buf_user_data(
     not_null(dataPtr, "dataPtr")?;
     has_buffers()?;
     let user = buffer::lookup(buf)?.user_data();
-    // SAFETY: the caller passes room for `size` bytes, and so many are there: checked.
+    // SAFETY: [caller] the caller passes room for `size` bytes, and so many are there: checked.
     unsafe { libc::memcpy(dataPtr, user.as_ptr().add(offset).cast(), size) };
     Ok(())
 }
@@ -287,7 +287,7 @@ unsafe extern "C" fn aclrtGetBufUserData(
     offset: usize,
 ) -> aclError {
     call!("aclrtGetBufUserData", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_user_data(buf, dataPtr, size, offset) }
     })
 }
@@ -301,7 +301,7 @@ unsafe extern "C" fn acltdtGetBufUserData(
 ) -> aclError {
     call!("acltdtGetBufUserData", || {
         supported(has_shared_buffers())?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { get_buf_user_data(buf, dataPtr, size, offset) }
     })
 }
@@ -338,7 +338,7 @@ unsafe fn set_buf_user_data(
     not_null(dataPtr, "dataPtr")?;
     has_buffers()?;
     let mut bytes = [0; USER_DATA];
-    // SAFETY: the caller passes `size` bytes, and so many fit: checked.
+    // SAFETY: [caller] the caller passes `size` bytes, and so many fit: checked.
     unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), dataPtr, size) };
     buffer::lookup(buf)?.set_user_data(offset, &bytes[..size]);
     Ok(())
@@ -352,7 +352,7 @@ unsafe extern "C" fn aclrtSetBufUserData(
     offset: usize,
 ) -> aclError {
     call!("aclrtSetBufUserData", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { set_buf_user_data(buf, dataPtr, size, offset) }
     })
 }
@@ -366,7 +366,7 @@ unsafe extern "C" fn acltdtSetBufUserData(
 ) -> aclError {
     call!("acltdtSetBufUserData", || {
         supported(has_shared_buffers())?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { set_buf_user_data(buf, dataPtr, size, offset) }
     })
 }

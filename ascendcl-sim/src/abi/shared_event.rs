@@ -29,7 +29,7 @@ unsafe extern "C" fn aclrtIpcGetEventHandle(event: aclrtEvent, handle: *mut aclr
         for (place, byte) in reserved.iter_mut().zip(key.bytes()) {
             *place = byte as c_char;
         }
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { handle.write(aclrtIpcEventHandle { reserved }) };
         Ok(())
     })
@@ -47,7 +47,7 @@ unsafe extern "C" fn aclrtIpcOpenEventHandle(
             handle.reserved.iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
         let opened = Event::open(context.device(), &String::from_utf8_lossy(&bytes))?;
         context.check_alive().inspect_err(|_| drop(EVENTS.remove(opened)))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { event.write(opened) };
         Ok(())
     })

@@ -50,7 +50,7 @@ unsafe extern "C" fn aclrtMemExportToShareableHandle(
         }
         not_null(shareableHandle, "shareableHandle")?;
         let number = shareable::export(handle, anybody(flags)?)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { shareableHandle.write(number) };
         Ok(())
     })
@@ -88,13 +88,13 @@ impl Share {
     /// `place` can take a handle of this kind.
     unsafe fn write(self, place: *mut c_void, number: u64) {
         match self {
-            // SAFETY: contract.
+            // SAFETY: [caller] contract.
             Self::Number => unsafe { place.cast::<u64>().write_unaligned(number) },
             Self::Fabric => {
                 let mut data = [0; 128];
                 data[..8].copy_from_slice(&FABRIC);
                 data[8..16].copy_from_slice(&number.to_ne_bytes());
-                // SAFETY: contract.
+                // SAFETY: [caller] contract.
                 unsafe { place.cast::<aclrtMemFabricHandle>().write(aclrtMemFabricHandle { data }) };
             }
         }
@@ -104,10 +104,10 @@ impl Share {
     /// `place` is a handle of this kind.
     unsafe fn read(self, place: *const c_void) -> u64 {
         match self {
-            // SAFETY: contract.
+            // SAFETY: [caller] contract.
             Self::Number => unsafe { place.cast::<u64>().read_unaligned() },
             Self::Fabric => {
-                // SAFETY: contract.
+                // SAFETY: [caller] contract.
                 let data = unsafe { place.cast::<aclrtMemFabricHandle>().read() }.data;
                 let mut number = [0; 8];
                 number.copy_from_slice(&data[8..16]);
@@ -132,7 +132,7 @@ unsafe extern "C" fn aclrtMemExportToShareableHandleV2(
         let anybody = anybody(flags)?;
         share.check_supported()?;
         let number = shareable::export(handle, anybody)?;
-        // SAFETY: not NULL, and the caller passes a place for a handle of the kind that it names.
+        // SAFETY: [caller] not NULL, and the caller passes a place for a handle of the kind that it names.
         unsafe { share.write(shareableHandle, number) };
         Ok(())
     })
@@ -141,7 +141,7 @@ unsafe extern "C" fn aclrtMemExportToShareableHandleV2(
 /// # Safety
 /// `pid` has `num` elements.
 unsafe fn processes(pid: *const i32, num: usize) -> Vec<i32> {
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     (0..num).map(|index| unsafe { pid.add(index).read() }).collect()
 }
 
@@ -155,7 +155,7 @@ unsafe fn physical_pids(pid: *const i32, num: usize) -> Result<Vec<i32>, aclErro
     if num > PHYSICAL_PIDS {
         return Err(wrong(format_args!("{num} processes are more than {PHYSICAL_PIDS}")));
     }
-    // SAFETY: not NULL, and the rest is the contract.
+    // SAFETY: [caller] not NULL, and the rest is the contract.
     Ok(unsafe { processes(pid, num) })
 }
 
@@ -166,7 +166,7 @@ unsafe extern "C" fn aclrtMemSetPidToShareableHandle(
     pidNum: usize,
 ) -> aclError {
     call!("aclrtMemSetPidToShareableHandle", || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let pids = unsafe { physical_pids(pid, pidNum) }?;
         shareable::allow(shareableHandle, &pids)
     })
@@ -181,11 +181,11 @@ unsafe extern "C" fn aclrtMemSetPidToShareableHandleV2(
 ) -> aclError {
     call!("aclrtMemSetPidToShareableHandleV2", || {
         not_null(shareableHandle, "shareableHandle")?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let pids = unsafe { physical_pids(pid, pidNum) }?;
         let share = Share::of(shareType)?;
         share.check_supported()?;
-        // SAFETY: not NULL, and the caller passes a handle of the kind that it names.
+        // SAFETY: [caller] not NULL, and the caller passes a handle of the kind that it names.
         shareable::allow(unsafe { share.read(shareableHandle) }, &pids)
     })
 }
@@ -194,7 +194,7 @@ unsafe extern "C" fn aclrtMemSetPidToShareableHandleV2(
 /// `handle` is a place to write to.
 unsafe fn import(number: u64, device: &Device, handle: *mut aclrtDrvMemHandle) -> Result<(), aclError> {
     let imported = shareable::import(number, device)?;
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     unsafe { handle.write(imported) };
     Ok(())
 }
@@ -209,7 +209,7 @@ unsafe extern "C" fn aclrtMemImportFromShareableHandle(
         not_null(handle, "handle")?;
         let device = process::device(deviceId)?;
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { import(shareableHandle, &device, handle) }
     })
 }
@@ -230,9 +230,9 @@ unsafe extern "C" fn aclrtMemImportFromShareableHandleV2(
         let context = current_context()?;
         let share = Share::of(shareType)?;
         share.check_supported()?;
-        // SAFETY: not NULL, and the caller passes a handle of the kind that it names.
+        // SAFETY: [caller] not NULL, and the caller passes a handle of the kind that it names.
         let number = unsafe { share.read(shareableHandle) };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { import(number, context.device(), handle) }
     })
 }
@@ -261,7 +261,7 @@ unsafe extern "C" fn aclrtIpcMemGetExportKey(
             )));
         }
         let name = keyed::export(devPtr, size, anybody)?;
-        // SAFETY: not NULL, and the caller says that `len` bytes can be written, which is more than a key and a NUL have; a string of Rust
+        // SAFETY: [caller] not NULL, and the caller says that `len` bytes can be written, which is more than a key and a NUL have; a string of Rust
         // and memory of the caller do not overlap.
         unsafe {
             std::ptr::copy_nonoverlapping(name.as_ptr().cast(), key, name.len());
@@ -274,7 +274,7 @@ unsafe extern "C" fn aclrtIpcMemGetExportKey(
 /// # Safety
 /// `key` is a C string.
 unsafe fn name<'a>(key: *const c_char) -> std::borrow::Cow<'a, str> {
-    // SAFETY: contract.
+    // SAFETY: [caller] contract.
     unsafe { CStr::from_ptr(key) }.to_string_lossy()
 }
 
@@ -289,12 +289,12 @@ unsafe extern "C" fn aclrtIpcMemSetImportPid(key: *const c_char, pid: *mut i32, 
             return Err(wrong("num must be more than 0"));
         }
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let name = unsafe { name(key) };
         if num > KEY_PIDS || name.is_empty() || name.len() >= keyed::KEY_PLACE {
             return Err(wrong(format_args!("{num} processes are too many, or '{name}' is no key")));
         }
-        // SAFETY: not NULL, and the caller says that it has `num` elements.
+        // SAFETY: [caller] not NULL, and the caller says that it has `num` elements.
         keyed::allow(&name, &unsafe { processes(pid, num) })
     })
 }
@@ -309,18 +309,18 @@ unsafe extern "C" fn aclrtIpcMemImportPidInterServer(
         if key.is_null() || serverPids.is_null() || num == 0 {
             return Err(wrong("key and serverPids must not be NULL, and num not 0"));
         }
-        // SAFETY: not NULL, and the caller says that it has `num` elements.
+        // SAFETY: [caller] not NULL, and the caller says that it has `num` elements.
         let servers: Vec<aclrtServerPid> = (0..num).map(|at| unsafe { serverPids.add(at).read() }).collect();
         if servers.iter().any(|server| server.pid.is_null() || server.num == 0) {
             return Err(wrong("each server needs processes"));
         }
         supported()?;
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let name = unsafe { name(key) };
         for server in servers {
             // There is one server here, and every number is its own.
-            // SAFETY: not NULL, and the caller says that it has so many elements.
+            // SAFETY: [caller] not NULL, and the caller says that it has so many elements.
             keyed::allow(&name, &unsafe { processes(server.pid, server.num) })?;
         }
         Ok(())
@@ -342,9 +342,9 @@ unsafe extern "C" fn aclrtIpcMemImportByKey(
             _ => return Err(wrong(format_args!("import flag {flags:#x} is unknown"))),
         };
         let context = current_context()?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let pointer = keyed::import(&unsafe { name(key) }, context.device(), peer)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { devPtr.write(pointer) };
         Ok(())
     })
@@ -355,7 +355,7 @@ unsafe extern "C" fn aclrtIpcMemClose(key: *const c_char) -> aclError {
     call!("aclrtIpcMemClose", || {
         not_null(key, "key")?;
         current_context()?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         keyed::close(&unsafe { name(key) })
     })
 }

@@ -17,7 +17,7 @@ const FLAGS: u32 = sys::ACL_STREAM_FAST_LAUNCH
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
 unsafe extern "C" fn aclrtCreateStream(stream: *mut aclrtStream) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtCreateStream", || unsafe { create(stream, Options::default()) })
 }
 
@@ -27,7 +27,7 @@ unsafe extern "C" fn aclrtCreateStreamWithConfig(
     priority: u32,
     flag: u32,
 ) -> aclError {
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtCreateStreamWithConfig", || unsafe { create(stream, Options { priority, flags: flag }) })
 }
 
@@ -44,7 +44,7 @@ pub(super) unsafe fn create(stream: *mut aclrtStream, mut options: Options) -> R
     }
     let context = current_context()?;
     let handle = context.create_stream(options)?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { stream.write(handle) };
     Ok(())
 }
@@ -136,7 +136,7 @@ unsafe extern "C" fn aclrtStreamQuery(stream: aclrtStream, status: *mut aclrtStr
         let complete = unwatched || lookup_stream(stream)?.is_complete();
         let answer =
             if complete { sys::ACL_STREAM_STATUS_COMPLETE } else { sys::ACL_STREAM_STATUS_NOT_READY };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { status.write(answer) };
         Ok(())
     })
@@ -147,7 +147,7 @@ unsafe extern "C" fn aclrtStreamGetId(stream: aclrtStream, streamId: *mut i32) -
     call!("aclrtStreamGetId", || {
         not_null(streamId, "streamId")?;
         let id = lookup_any_stream(stream)?.id();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { streamId.write(id) };
         Ok(())
     })
@@ -158,7 +158,7 @@ unsafe extern "C" fn aclrtStreamGetPriority(stream: aclrtStream, priority: *mut 
     call!("aclrtStreamGetPriority", || {
         not_null(priority, "priority")?;
         let options = lookup_stream(stream)?.options();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { priority.write(options.priority) };
         Ok(())
     })
@@ -169,7 +169,7 @@ unsafe extern "C" fn aclrtStreamGetFlags(stream: aclrtStream, flags: *mut u32) -
     call!("aclrtStreamGetFlags", || {
         not_null(flags, "flags")?;
         let options = lookup_stream(stream)?.options();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { flags.write(options.flags) };
         Ok(())
     })
@@ -187,7 +187,7 @@ unsafe extern "C" fn aclrtGetStreamAvailableNum(streamCount: *mut u32) -> aclErr
     call!("aclrtGetStreamAvailableNum", || {
         not_null(streamCount, "streamCount")?;
         let available = current_context()?.device().streams().available();
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { streamCount.write(available) };
         Ok(())
     })

@@ -106,13 +106,13 @@ unsafe extern "C" fn aclrtSetStreamAttribute(
     call!("aclrtSetStreamAttribute", || {
         not_null(value, "value")?;
         let stream = find_stream(stream)?;
-        // SAFETY: not NULL, and the caller passes one; all its readings are plain numbers.
+        // SAFETY: [caller] not NULL, and the caller passes one; all its readings are plain numbers.
         let number = unsafe { value.cast::<u32>().read() };
         let checks_overflow =
             crate::core::process::machine().settings().profile.features.stream_overflow_check;
         match stmAttrType {
             sys::ACL_STREAM_ATTR_FAILURE_MODE => {
-                // SAFETY: as above; this one is 64 bits wide.
+                // SAFETY: [caller] as above; this one is 64 bits wide.
                 set_failure_mode(stream, unsafe { value.cast::<u64>().read() })
             }
             sys::ACL_STREAM_ATTR_FLOAT_OVERFLOW_CHECK if !checks_overflow => Ok(()),
@@ -154,7 +154,7 @@ unsafe extern "C" fn aclrtGetStreamAttribute(
         let number = match stmAttrType {
             sys::ACL_STREAM_ATTR_FAILURE_MODE => {
                 let mode = u64::from(any(stream)?.stops_on_failure());
-                // SAFETY: not NULL, and the caller passes a place to write to.
+                // SAFETY: [caller] not NULL, and the caller passes a place to write to.
                 unsafe { value.cast::<u64>().write(mode) };
                 return Ok(());
             }
@@ -169,7 +169,7 @@ unsafe extern "C" fn aclrtGetStreamAttribute(
             sys::ACL_STREAM_ATTR_PRIORITY => with_priority(stream)?.attributes().priority(),
             _ => return Err(unknown(stmAttrType)),
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.cast::<u32>().write(number) };
         Ok(())
     })
@@ -190,7 +190,7 @@ unsafe extern "C" fn aclrtGetStreamOverflowSwitch(stream: aclrtStream, flag: *mu
     call!("aclrtGetStreamOverflowSwitch", || {
         not_null(flag, "flag")?;
         let switch = overflow_check(find_stream(stream)?)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { flag.write(switch) };
         Ok(())
     })

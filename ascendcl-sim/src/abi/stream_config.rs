@@ -20,7 +20,7 @@ static CONFIGS: Mutex<BTreeMap<usize, (Box<Config>, Registration)>> = Mutex::new
 /// One object.
 struct Config(aclrtStreamConfigHandle);
 
-// SAFETY: the pointer in it belongs to the program; the simulator never follows it.
+// SAFETY: [threads] the pointer in it belongs to the program; the simulator never follows it.
 unsafe impl Send for Config {}
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]
@@ -59,9 +59,9 @@ unsafe extern "C" fn aclrtSetStreamConfigOpt(
         not_null(handle, "handle")?;
         not_null(attrValue, "attrValue")?;
         let number = match valueSize {
-            // SAFETY: not NULL, and the caller says that it is this long.
+            // SAFETY: [caller] not NULL, and the caller says that it is this long.
             4 => u64::from(unsafe { attrValue.cast::<u32>().read_unaligned() }),
-            // SAFETY: as above.
+            // SAFETY: [caller] as above.
             8 => unsafe { attrValue.cast::<u64>().read_unaligned() },
             _ => return Err(invalid(format_args!("a value of {valueSize} bytes fits no attribute"))),
         };
@@ -109,7 +109,7 @@ unsafe extern "C" fn aclrtCreateStreamV2(
             // The program may set the fields itself.
             Options { priority: config.0.priority, flags: config.0.flag as u32 }
         });
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         unsafe { create(stream, options.ok_or_else(|| unknown(handle))?) }
     })
 }

@@ -33,7 +33,7 @@ unsafe extern "C" fn aclrtGetSysParamOpt(opt: aclSysParamOpt, value: *mut i64) -
     call!("aclrtGetSysParamOpt", || {
         not_null(value, "value")?;
         let index = parameter(opt, PARAMETERS)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(process::machine().options().parameter(index)) };
         Ok(())
     })
@@ -57,7 +57,7 @@ unsafe extern "C" fn aclrtCtxGetSysParamOpt(opt: aclSysParamOpt, value: *mut i64
         let found = current_context()?.parameter(index);
         // Not set is no mistake worth a text.
         let found = found.ok_or(sys::ACL_ERROR_RT_SYSPARAMOPT_NOT_SET)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(found) };
         Ok(())
     })
@@ -98,7 +98,7 @@ unsafe extern "C" fn aclGetCannAttributeList(
         let machine = process::machine();
         let chip = &machine.settings().profile.chip;
         let first = ATTRIBUTES.iter().position(|&attribute| has(chip, attribute) == Some(true)).unwrap_or(0);
-        // SAFETY: not NULL, and the caller passes places to write to.
+        // SAFETY: [caller] not NULL, and the caller passes places to write to.
         unsafe {
             cannAttrList.write(ATTRIBUTES[first..].as_ptr());
             num.write(ATTRIBUTES.len() - first);
@@ -113,7 +113,7 @@ unsafe extern "C" fn aclGetCannAttribute(cannAttr: aclCannAttr, value: *mut i32)
         not_null(value, "value")?;
         let has = has(&process::machine().settings().profile.chip, cannAttr);
         let has = has.ok_or_else(|| invalid(format_args!("attribute {} is unknown", cannAttr.0)))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(has.into()) };
         Ok(())
     })
@@ -141,7 +141,7 @@ unsafe extern "C" fn aclGetDeviceCapability(
             sys::ACL_DEVICE_INFO_L2_SIZE => chip.l2_bytes as i64,
             _ => return Err(invalid(format_args!("deviceInfo {} is unknown", deviceInfo.0))),
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { value.write(found) };
         Ok(())
     })
@@ -160,13 +160,13 @@ unsafe extern "C" fn aclrtCheckArchCompatibility(
         if canCompatible.is_null() {
             return Err(wrong("canCompatible must not be NULL"));
         }
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let soc = unsafe { CStr::from_ptr(socVersion) }.to_string_lossy();
         let theirs = architecture(&soc).ok_or_else(|| {
             fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("socVersion \"{soc}\" is unknown"))
         })?;
         let ours = process::machine().settings().profile.chip.arch;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { canCompatible.write((ours == theirs).into()) };
         Ok(())
     })
@@ -183,7 +183,7 @@ unsafe fn copy_out(text: &str, place: *mut c_char, room: u32) -> Result<(), aclE
     if text.len() >= room as usize {
         return Err(invalid(format_args!("maxLen {room} is too small for {} bytes", text.len() + 1)));
     }
-    // SAFETY: the caller vouches for the place.
+    // SAFETY: [caller] the caller vouches for the place.
     unsafe {
         place.copy_from_nonoverlapping(text.as_ptr().cast(), text.len());
         place.add(text.len()).write(0);
@@ -230,7 +230,7 @@ unsafe extern "C" fn aclplatformGetDeviceInfo(
             // Among them the frequency of vector cores, which no chip's description has.
             _ => String::new(),
         };
-        // SAFETY: not NULL, and the caller passes room for `maxLen` bytes.
+        // SAFETY: [caller] not NULL, and the caller passes room for `maxLen` bytes.
         unsafe { copy_out(&text, value, maxLen) }
     })
 }
@@ -273,13 +273,13 @@ unsafe extern "C" fn aclplatformGetInstructionInfo(
         if maxLen == 0 {
             return Err(invalid("maxLen must not be 0"));
         }
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let name = unsafe { CStr::from_ptr(instruction) }.to_string_lossy();
         let listed = process::machine().settings().profile.chip.vector_cores > 0;
         let found = INSTRUCTIONS.iter().find(|(known, _)| listed && *known == name);
         let (_, types) = found
             .ok_or_else(|| invalid(format_args!("instruction \"{name}\" is not one that the chip lists")))?;
-        // SAFETY: not NULL, and the caller passes room for `maxLen` bytes.
+        // SAFETY: [caller] not NULL, and the caller passes room for `maxLen` bytes.
         unsafe { copy_out(types, value, maxLen) }
     })
 }

@@ -21,7 +21,7 @@ unsafe extern "C" fn aclrtGetThreadLastTaskId(taskId: *mut u32) -> aclError {
     call!("aclrtGetThreadLastTaskId", || {
         not_null(taskId, "taskId")?;
         let id = last_task::last().map_or(u32::MAX, |(_, task)| task);
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { taskId.write(id) };
         Ok(())
     })
@@ -85,7 +85,7 @@ unsafe extern "C" fn aclrtCacheLastTaskExtendInfo(extendInfoPtr: *const c_char, 
         }
         let context = current_context()?;
         let (node, _) = last_node(&context)?;
-        // SAFETY: not NULL, and the caller passes so many bytes.
+        // SAFETY: [caller] not NULL, and the caller passes so many bytes.
         let bytes = unsafe { slice::from_raw_parts(extendInfoPtr.cast::<u8>(), infoSize.min(LONGEST_TEXT)) };
         node.extend(String::from_utf8_lossy(bytes).into_owned());
         Ok(())

@@ -44,7 +44,7 @@ unsafe extern "C" fn acltdtCreateDataItem(
     size: usize,
 ) -> *mut acltdtDataItem {
     call_or!("acltdtCreateDataItem", |_| ptr::null_mut(), || {
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let made = unsafe { create_item(tdtType, (dims, dimNum), dataType, (data, size)) };
         made.map_or(ptr::null_mut(), |handle| handle.cast())
     })
@@ -69,7 +69,7 @@ unsafe fn create_item(
         let (data_type, slices) = (sys::ACL_DT_UNDEFINED, (0, 0));
         return dataset::create_item(Item { kind, dims: Vec::new(), data_type, data: 0, size: 0, slices });
     }
-    // SAFETY: the caller passes so many; the address is NULL only if there are none.
+    // SAFETY: [caller] the caller passes so many; the address is NULL only if there are none.
     let dims = (0..count).map(|index| unsafe { dims.add(index).read() }).collect();
     let data = data.expose_provenance();
     dataset::create_item(Item { kind, dims, data_type, data, size, slices: (0, 0) })
@@ -130,7 +130,7 @@ unsafe extern "C" fn acltdtGetDimsFromItem(
             )));
         }
         for (index, dim) in item.dims.iter().enumerate() {
-            // SAFETY: the caller passes room for so many.
+            // SAFETY: [caller] the caller passes room for so many.
             unsafe { dims.add(index).write(*dim) };
         }
         Ok(())
@@ -148,7 +148,7 @@ unsafe extern "C" fn acltdtGetSliceInfoFromItem(
         not_null(sliceNum, "sliceNum")?;
         not_null(sliceId, "sliceId")?;
         let (count, index) = item(dataItem)?.slices;
-        // SAFETY: not NULL, and the caller passes places to write to.
+        // SAFETY: [caller] not NULL, and the caller passes places to write to.
         unsafe {
             sliceNum.write(count.into());
             sliceId.write(index.into());

@@ -77,7 +77,7 @@ functions! {
         if dimRangeNum < 2 {
             return Err(invalid(format_args!("dimRangeNum {dimRangeNum} is less than 2")));
         }
-        // SAFETY: not NULL, and the caller passes room for `dimRangeNum` values.
+        // SAFETY: [caller] not NULL, and the caller passes room for `dimRangeNum` values.
         unsafe {
             dimRange.write(low);
             dimRange.add(1).write(high);
@@ -97,14 +97,14 @@ functions! {
         not_null(desc, "desc")?;
         not_null(dimSize, "dimSize")?;
         let size = dimension(desc, index)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { dimSize.write(size) };
         Ok(())
     }
 
     value(()) fn aclSetTensorDescName(desc: *mut aclTensorDesc, name: *const c_char) {
         if not_null(desc, "desc").is_ok() && let Ok(desc) = find(desc) {
-            // SAFETY: the caller passes NULL or a C string.
+            // SAFETY: [caller] the caller passes NULL or a C string.
             let name = if name.is_null() { c"" } else { unsafe { CStr::from_ptr(name) } };
             desc.lock().rename(name);
         }
@@ -127,7 +127,7 @@ functions! {
         let shape = transformed(source.format, &source.dims, source.element, dstFormat)?;
         // The new description has the new shape and, all the same, the old format.
         let made = create(source.element, shape, source.format);
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { dstDesc.write(made) };
         Ok(())
     }
@@ -237,7 +237,7 @@ fn storage_shape(desc: *mut aclTensorDesc, count: c_int, dims: *const i64) -> Re
 /// A copy of the caller's dimensions; none for a count below 1.
 fn dimensions(dims: *const i64, count: c_int) -> Vec<i64> {
     match usize::try_from(count) {
-        // SAFETY: the caller passes as many dimensions as it says, and no NULL: callers check.
+        // SAFETY: [caller] the caller passes as many dimensions as it says, and no NULL: callers check.
         Ok(count @ 1..) => unsafe { slice::from_raw_parts(dims, count) }.to_vec(),
         _ => Vec::new(),
     }
@@ -248,6 +248,6 @@ fn ranges(ranges: *const [i64; 2], count: usize, name: &str) -> Result<Vec<[i64;
         return Ok(Vec::new());
     }
     not_null(ranges, name)?;
-    // SAFETY: not NULL, and the caller passes as many pairs as it says.
+    // SAFETY: [caller] not NULL, and the caller passes as many pairs as it says.
     Ok(unsafe { slice::from_raw_parts(ranges, count) }.to_vec())
 }

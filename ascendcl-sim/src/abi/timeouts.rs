@@ -44,7 +44,7 @@ unsafe extern "C" fn aclrtSetOpExecuteTimeOutV2(timeout: u64, actualTimeout: *mu
         } else {
             (timeout as f64 / unit).ceil().min(MOST_UNITS)
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { actualTimeout.write((units * unit) as u64) };
         Ok(())
     })
@@ -55,7 +55,7 @@ unsafe extern "C" fn aclrtGetOpTimeOutInterval(interval: *mut u64) -> aclError {
     call!("aclrtGetOpTimeOutInterval", || {
         not_null(interval, "interval")?;
         let unit = current_context()?.device().profile().chip.limit_unit;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { interval.write(unit as u64) };
         Ok(())
     })
@@ -70,7 +70,7 @@ unsafe extern "C" fn aclrtGetOpExecuteTimeout(timeoutMs: *mut u32) -> aclError {
         let found = found.ok_or_else(|| {
             fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, "this chip does not tell how long operators may run")
         })?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { timeoutMs.write(found) };
         Ok(())
     })

@@ -78,7 +78,7 @@ unsafe extern "C" fn aclsysGetCANNVersion(
         let text = text.ok_or_else(|| missing(format_args!("{} tells no version", file.display())))?;
         let filled = split(&text)
             .ok_or_else(|| missing(format_args!("{} tells no version of two parts", file.display())))?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { version.write(filled) };
         Ok(())
     })
@@ -150,7 +150,7 @@ unsafe extern "C" fn aclsysGetVersionStr(pkgName: *mut c_char, versionStr: *mut 
     call!("aclsysGetVersionStr", || {
         not_null(versionStr, "versionStr")?;
         not_null(pkgName, "pkgName")?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let version = find(&unsafe { CStr::from_ptr(pkgName) }.to_string_lossy())?;
         if version.len() >= LONGEST {
             return Err(fail(
@@ -158,7 +158,7 @@ unsafe extern "C" fn aclsysGetVersionStr(pkgName: *mut c_char, versionStr: *mut 
                 format_args!("the version has {} bytes, 127 at most fit", version.len()),
             ));
         }
-        // SAFETY: not NULL, and the caller passes room for 128 bytes.
+        // SAFETY: [caller] not NULL, and the caller passes room for 128 bytes.
         unsafe {
             versionStr.copy_from_nonoverlapping(version.as_ptr().cast(), version.len());
             versionStr.add(version.len()).write(0);
@@ -172,12 +172,12 @@ unsafe extern "C" fn aclsysGetVersionNum(pkgName: *mut c_char, versionNum: *mut 
     call!("aclsysGetVersionNum", || {
         not_null(versionNum, "versionNum")?;
         not_null(pkgName, "pkgName")?;
-        // SAFETY: not NULL, and the caller passes a C string.
+        // SAFETY: [caller] not NULL, and the caller passes a C string.
         let version = find(&unsafe { CStr::from_ptr(pkgName) }.to_string_lossy())?;
         let number = number(&version).ok_or_else(|| {
             fail(sys::ACL_ERROR_INTERNAL_ERROR, format_args!("{version} is no version with a number"))
         })?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { versionNum.write(number) };
         Ok(())
     })

@@ -38,7 +38,7 @@ unsafe extern "C" fn aclrtReserveMemAddress(
     flags: u64,
 ) -> aclError {
     let request = Request { size, alignment, expected: expectPtr, far: false };
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtReserveMemAddress", || unsafe { reserve(virPtr, &request, flags) })
 }
 
@@ -51,7 +51,7 @@ unsafe extern "C" fn aclrtReserveMemAddressNoUCMemory(
     flags: u64,
 ) -> aclError {
     let request = Request { size, alignment, expected: expectPtr, far: true };
-    // SAFETY: same contract.
+    // SAFETY: [caller] same contract.
     call!("aclrtReserveMemAddressNoUCMemory", || unsafe { reserve(virPtr, &request, flags) })
 }
 
@@ -69,7 +69,7 @@ unsafe fn reserve(virPtr: *mut *mut c_void, request: &Request, flags: u64) -> Re
     // A range belongs to no device before something is mapped; no context is needed.
     let device = current_context().map_or(0, |context| context.device().id());
     let pointer = virtual_memory::reserve(request, device)?;
-    // SAFETY: not NULL, and the caller passes a place to write to.
+    // SAFETY: [caller] not NULL, and the caller passes a place to write to.
     unsafe { virPtr.write(pointer) };
     Ok(())
 }
@@ -149,7 +149,7 @@ unsafe extern "C" fn aclrtMallocPhysical(
         if flags != 0 {
             return Err(invalid(format_args!("flags must be 0, not {flags}")));
         }
-        // SAFETY: not NULL, and the caller passes properties.
+        // SAFETY: [caller] not NULL, and the caller passes properties.
         let prop = unsafe { prop.read() };
         check_properties(&prop)?;
         let location = prop.location;
@@ -179,7 +179,7 @@ unsafe extern "C" fn aclrtMallocPhysical(
         }
         let properties = Properties { location: location.type_, id: location.id, attribute: prop.memAttr };
         let made = physical::allocate(device.as_ref().map(|device| device.memory()), size, properties)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { handle.write(made) };
         Ok(())
     })
@@ -269,7 +269,7 @@ unsafe extern "C" fn aclrtMemSetAccess(
         if count == 0 || count > LOCATIONS {
             return Err(wrong(format_args!("count must be 1 to {LOCATIONS}, not {count}")));
         }
-        // SAFETY: not NULL, and the caller says that it has `count` elements.
+        // SAFETY: [caller] not NULL, and the caller says that it has `count` elements.
         let descs: Vec<aclrtMemAccessDesc> = (0..count).map(|at| unsafe { desc.add(at).read() }).collect();
         for desc in &descs {
             match desc.flags {
@@ -298,10 +298,10 @@ unsafe extern "C" fn aclrtMemGetAccess(
         not_null(virPtr, "virPtr")?;
         not_null(location, "location")?;
         not_null(flag, "flag")?;
-        // SAFETY: not NULL, and the caller passes a location.
+        // SAFETY: [caller] not NULL, and the caller passes a location.
         let who = accessor(unsafe { location.read() })?;
         let access = virtual_memory::access(virPtr, who)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { flag.write(access) };
         Ok(())
     })
@@ -316,7 +316,7 @@ unsafe extern "C" fn aclrtMemGetAllocationGranularity(
     call!("aclrtMemGetAllocationGranularity", || {
         not_null(prop, "prop")?;
         not_null(granularity, "granularity")?;
-        // SAFETY: not NULL, and the caller passes properties.
+        // SAFETY: [caller] not NULL, and the caller passes properties.
         let prop = unsafe { prop.read() };
         // It does not look at the rest, which aclrtMallocPhysical does.
         check_attribute(&prop)?;
@@ -331,7 +331,7 @@ unsafe extern "C" fn aclrtMemGetAllocationGranularity(
             return Err(wrong(format_args!("prop->reserve must be 0, not {}", prop.reserve)));
         }
         let step = if physical::is_giant(prop.memAttr) { GIANT_PAGE } else { HUGE_PAGE };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { granularity.write(step) };
         Ok(())
     })
@@ -356,7 +356,7 @@ unsafe extern "C" fn aclrtMemGetAllocationPropertiesFromHandle(
             location: aclrtMemLocation { id, type_: location },
             reserve: 0,
         };
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { prop.write(known) };
         Ok(())
     })
@@ -385,7 +385,7 @@ unsafe extern "C" fn aclrtMemRetainAllocationHandle(
         not_null(virPtr, "virPtr")?;
         not_null(handle, "handle")?;
         let retained = virtual_memory::retain_handle(virPtr)?;
-        // SAFETY: not NULL, and the caller passes a place to write to.
+        // SAFETY: [caller] not NULL, and the caller passes a place to write to.
         unsafe { handle.write(retained) };
         Ok(())
     })

@@ -1,15 +1,16 @@
 //! Places in the program from which it calls.
 
 use std::backtrace::Backtrace;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::hint::black_box;
+use std::sync::LazyLock;
 
+use super::frames::{FRAMES, Frames, return_addresses};
 use crate::error;
 use crate::lock::Mutex;
 
-/// Frames that tell one place from another. The first ones are the simulator's own.
-const FRAMES: usize = 24;
 /// Frames of a printed backtrace.
 const PRINTED: usize = 12;
 
@@ -20,18 +21,58 @@ pub(crate) struct CallSite {
     backtrace: Backtrace,
 }
 
-/// The places seen, by their return addresses. Capturing a backtrace that can be printed is slow, comparing addresses is not.
-static SITES: LazyLock<Mutex<HashMap<[usize; FRAMES], Arc<CallSite>>>> = LazyLock::new(Mutex::default);
+/// The places seen, by their return addresses. Capturing a backtrace that can be printed is slow, comparing addresses is not. Places are
+/// never forgotten: there are only as many as the program has.
+static SITES: LazyLock<Mutex<HashMap<[usize; FRAMES], &'static CallSite>>> = LazyLock::new(Mutex::default);
+
+/// Places that a thread recognises without unwinding its stack.
+const RECOGNISED: usize = 64;
+
+thread_local! {
+    /// The places that this thread came from lately, and the one that is replaced next.
+    static RECENT: RefCell<(Vec<(Frames, &'static CallSite)>, usize)> = const { RefCell::new((Vec::new(), 0)) };
+}
 
 impl CallSite {
     /// From where the calling thread entered the C function that it is inside of.
-    pub(crate) fn here() -> Arc<Self> {
-        let addresses = return_addresses();
+    #[inline(never)]
+    pub(crate) fn here() -> &'static Self {
+        let anything = black_box(0u8);
+        let at = (&raw const anything).addr();
+        // A thread that is ending recognises nothing.
+        let recent = RECENT.try_with(|recent| {
+            let recent = recent.borrow();
+            recent.0.iter().find(|(frames, _)| frames.hold(at)).map(|&(_, site)| site)
+        });
+        let site = recent.ok().flatten().unwrap_or_else(|| Self::found_at(at));
+        black_box(anything);
+        site
+    }
+
+    #[cold]
+    fn found_at(at: usize) -> &'static Self {
+        let site = Self::by_addresses(return_addresses());
+        if let Some(frames) = Frames::above(at) {
+            let _ = RECENT.try_with(|recent| {
+                let (places, next) = &mut *recent.borrow_mut();
+                if places.len() < RECOGNISED {
+                    places.push((frames, site));
+                } else {
+                    places[*next] = (frames, site);
+                    *next = (*next + 1) % RECOGNISED;
+                }
+            });
+        }
+        site
+    }
+
+    fn by_addresses(addresses: [usize; FRAMES]) -> &'static Self {
         let mut sites = SITES.lock();
         let number = sites.len() as u64 + 1;
-        let new =
-            || Arc::new(Self { number, function: error::function(), backtrace: Backtrace::force_capture() });
-        Arc::clone(sites.entry(addresses).or_insert_with(new))
+        sites.entry(addresses).or_insert_with(|| {
+            let (function, backtrace) = (error::function(), Backtrace::force_capture());
+            Box::leak(Box::new(Self { number, function, backtrace }))
+        })
     }
 
     /// Tells it from other places.
@@ -42,25 +83,6 @@ impl CallSite {
     pub(crate) fn function(&self) -> &'static str {
         self.function
     }
-}
-
-#[cfg(target_env = "gnu")]
-fn return_addresses() -> [usize; FRAMES] {
-    let mut addresses = [0usize; FRAMES];
-    // SAFETY: the array has room for as many addresses as are asked for; a pointer is as large as a usize.
-    unsafe { libc::backtrace(addresses.as_mut_ptr().cast(), FRAMES as libc::c_int) };
-    addresses
-}
-
-/// Without a cheap way to find the addresses places are told apart by what is printed of them.
-#[cfg(not(target_env = "gnu"))]
-fn return_addresses() -> [usize; FRAMES] {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hash = DefaultHasher::new();
-    Backtrace::force_capture().to_string().hash(&mut hash);
-    let mut addresses = [0usize; FRAMES];
-    addresses[0] = hash.finish() as usize;
-    addresses
 }
 
 /// The frames of the program itself, a line each.

@@ -14,7 +14,7 @@ use crate::error::fail;
 /// One rule: which calls of which function go wrong, and how.
 ///
 /// As text `function:which=how`, for example `aclrtMalloc:3=no-memory`. *which* is the number of the call, counted from 1; `2+` is that
-/// call and all later ones, and without it every call is meant. *how* is one of
+/// call and all later ones, `%100` every hundredth call, and without it every call is meant. *how* is one of
 ///
 /// | text | what happens | |
 /// |---|---|---|
@@ -32,6 +32,8 @@ pub struct Fault {
     function: String,
     first: u64,
     last: u64,
+    /// From the first, each so many calls later.
+    step: u64,
     kind: FaultKind,
 }
 
@@ -66,17 +68,43 @@ pub enum FaultKind {
 impl Fault {
     /// Every call of `function` goes wrong.
     pub fn every(function: impl Into<String>, kind: FaultKind) -> Self {
-        Self { function: function.into(), first: 1, last: u64::MAX, kind }
+        Self { function: function.into(), first: 1, last: u64::MAX, step: 1, kind }
     }
 
     /// Only the call with number `occurrence` goes wrong, counted from 1.
     pub fn nth(function: impl Into<String>, occurrence: u64, kind: FaultKind) -> Self {
-        Self { function: function.into(), first: occurrence, last: occurrence, kind }
+        Self { function: function.into(), first: occurrence, last: occurrence, step: 1, kind }
     }
 
     /// The call with number `occurrence`, counted from 1, goes wrong and all later ones.
     pub fn from_nth(function: impl Into<String>, occurrence: u64, kind: FaultKind) -> Self {
-        Self { function: function.into(), first: occurrence, last: u64::MAX, kind }
+        Self { function: function.into(), first: occurrence, last: u64::MAX, step: 1, kind }
+    }
+
+    /// One call of so many goes wrong: with a period of 100 those with the numbers 100, 200, 300 and so on. A period of 0 counts as 1.
+    pub fn periodic(function: impl Into<String>, period: u64, kind: FaultKind) -> Self {
+        let step = period.max(1);
+        Self { function: function.into(), first: step, last: u64::MAX, step, kind }
+    }
+
+    /// Whether it is about the call with this number.
+    fn hits(&self, call: u64) -> bool {
+        (self.first..=self.last).contains(&call) && (call - self.first).is_multiple_of(self.step)
+    }
+
+    /// The C function that goes wrong.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// The call that goes wrong, counted from 1, or the first of them.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// How it goes wrong.
+    pub fn kind(&self) -> FaultKind {
+        self.kind
     }
 
     /// Its function has to exist: a fault that never happens tests nothing.
@@ -136,9 +164,14 @@ impl FromStr for Fault {
         let (function, which) = calls.trim().split_once(':').unwrap_or((calls.trim(), "1+"));
         let number =
             |text: &str| text.trim().parse().ok().filter(|&number: &u64| number > 0).ok_or_else(wrong);
-        let (first, last) = match which.trim().strip_suffix('+') {
-            Some(first) => (number(first)?, u64::MAX),
-            None => (number(which)?, number(which)?),
+        let which = which.trim();
+        let (first, last, step) = if let Some(period) = which.strip_prefix('%') {
+            let period = number(period)?;
+            (period, u64::MAX, period)
+        } else if let Some(first) = which.strip_suffix('+') {
+            (number(first)?, u64::MAX, 1)
+        } else {
+            (number(which)?, number(which)?, 1)
         };
         let how = how.trim();
         let code = |text: &str| {
@@ -160,17 +193,18 @@ impl FromStr for Fault {
         if function.is_empty() {
             return Err(wrong());
         }
-        Ok(Self { function: function.to_owned(), first, last, kind })
+        Ok(Self { function: function.to_owned(), first, last, step, kind })
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.function)?;
-        match (self.first, self.last) {
-            (1, u64::MAX) => {}
-            (first, u64::MAX) => write!(f, ":{first}+")?,
-            (first, _) => write!(f, ":{first}")?,
+        match (self.first, self.last, self.step) {
+            (1, u64::MAX, 1) => {}
+            (first, u64::MAX, 1) => write!(f, ":{first}+")?,
+            (_, u64::MAX, period) => write!(f, ":%{period}")?,
+            (first, ..) => write!(f, ":{first}")?,
         }
         match self.kind {
             FaultKind::Error(code) => write!(f, "={code}"),
@@ -242,7 +276,7 @@ pub(crate) fn missing() -> Vec<String> {
 pub(crate) fn before(function: &'static str, call: u64) -> Result<Option<After>, aclError> {
     let machine = process::machine();
     let mut faults = machine.settings().faults.iter();
-    let fault = faults.find(|fault| fault.function == function && (fault.first..=fault.last).contains(&call));
+    let fault = faults.find(|fault| fault.function == function && fault.hits(call));
     let Some(fault) = fault else { return Ok(None) };
     let task = match fault.kind {
         FaultKind::Error(code) => return Err(fault.fail(code)),
@@ -269,11 +303,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_fault_hits_the_calls_that_it_names() {
+        let hits = |text: &str| -> Vec<u64> {
+            let fault: Fault = text.parse().unwrap();
+            (1..=9).filter(|&call| fault.hits(call)).collect()
+        };
+        assert_eq!(hits("aclrtMalloc=5").len(), 9);
+        assert_eq!(hits("aclrtMalloc:3=5"), [3]);
+        assert_eq!(hits("aclrtMalloc:8+=5"), [8, 9]);
+        assert_eq!(hits("aclrtMalloc:%4=5"), [4, 8]);
+        let periodic = Fault::periodic("aclrtMalloc", 4, FaultKind::Error(5));
+        assert_eq!(periodic, "aclrtMalloc:%4=5".parse().unwrap());
+    }
+
+    #[test]
     fn faults_are_read_and_written() {
         for text in [
             "aclrtMalloc:3=207001",
             "aclrtRecordEvent=after 507015",
             "aclrtMallocHost:2+=no-memory",
+            "aclrtMalloc:%100=no-memory",
             "aclrtLaunchCallback:1=duplicate",
             "aclrtLaunchCallback=delay 50",
             "aclrtLaunchCallback:7=lose",
@@ -291,6 +340,8 @@ mod tests {
             "=5",
             "aclrtMalloc:0=5",
             "aclrtMalloc:x=5",
+            "aclrtMalloc:%0=5",
+            "aclrtMalloc:%2+=5",
             "aclrtMalloc=stop 5",
             "aclrtMalloc=delay",
             "aclrtMalloc=after",

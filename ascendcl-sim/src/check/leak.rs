@@ -8,7 +8,7 @@ use std::sync::{Arc, Once};
 
 use super::call_site::CallSite;
 use super::report::{self, ReportKind, Reporting};
-use crate::core::{fork, process};
+use crate::core::{over, process};
 use crate::error;
 use crate::lock::Mutex;
 
@@ -128,7 +128,7 @@ impl fmt::Display for Live {
 const SHARDS: usize = 16;
 
 /// A live object, and where it was made if leaks are to be printed.
-type Entry = (Live, Option<Arc<CallSite>>);
+type Entry = (Live, Option<&'static CallSite>);
 
 static SHARD: [Mutex<BTreeMap<u64, Entry>>; SHARDS] = [const { Mutex::new(BTreeMap::new()) }; SHARDS];
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -172,9 +172,10 @@ thread_local! {
 
 /// Runs `reset`, which takes back what the program has not given back, and reports that.
 pub(crate) fn taken_back<R>(reset: impl FnOnce() -> R) -> R {
-    TAKEN_BACK.set(Some(Vec::new()));
+    // Not on a thread that is ending: it still resets, and says nothing.
+    let _ = TAKEN_BACK.try_with(|taken| taken.replace(Some(Vec::new())));
     let result = reset();
-    let taken = TAKEN_BACK.take().unwrap_or_default();
+    let taken = TAKEN_BACK.try_with(RefCell::take).ok().flatten().unwrap_or_default();
     emit(taken, "leaked, and taken back by the reset of their device");
     result
 }
@@ -226,14 +227,14 @@ pub(crate) fn report_at_exit() {
     extern "C" fn at_exit() {
         // A panic must not leave this function, and at exit there is nobody to tell.
         let _ = std::panic::catch_unwind(|| {
-            if !fork::in_child() {
+            if !over::in_child() {
                 report();
             }
         });
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler touches only locks and memory that live as long as the process.
+        // SAFETY: [os] the handler touches only locks and memory that live as long as the process.
         unsafe { libc::atexit(at_exit) };
     });
 }
@@ -248,7 +249,7 @@ pub(super) fn thread_name() -> Arc<str> {
         match thread.name() {
             Some(name) => name.into(),
             // Threads of C programs are known by the system's number, as debuggers show it.
-            // SAFETY: neither call has preconditions.
+            // SAFETY: [os] neither call has preconditions.
             None => match unsafe { (libc::gettid(), libc::getpid()) } {
                 (thread, process) if thread == process => "main".into(),
                 (thread, _) => thread.to_string().into(),

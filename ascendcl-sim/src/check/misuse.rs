@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::sync::Arc;
 
 use super::call_site::CallSite;
 use super::leak::thread_name;
@@ -23,6 +22,8 @@ pub(crate) enum Misuse {
     CallbackBlocksItself,
     /// Events are about to run out.
     EventsRunOut,
+    /// A call late in the exit of the process.
+    AfterExit,
 }
 
 /// Places that were reported.
@@ -45,7 +46,7 @@ pub(crate) fn misuse(what: Misuse, text: impl Display) {
                 report::emit(ReportKind::Misuse, text.trim_end().to_owned());
             }
         }
-        None => misuse_at(what, &CallSite::here(), text),
+        None => misuse_at(what, CallSite::here(), text),
     }
 }
 
@@ -62,7 +63,7 @@ pub(crate) fn misuse_at(what: Misuse, site: &CallSite, text: impl Display) {
 
 /// Where the calling thread is, if that is worth remembering for a report. It costs more than most calls do: reports that only a log would
 /// get are without it while nobody reads the log.
-pub(crate) fn remember_place() -> Option<Arc<CallSite>> {
+pub(crate) fn remember_place() -> Option<&'static CallSite> {
     let read = race::remembers() || log::log_enabled!(log::Level::Warn);
     (read && report::wanted(ReportKind::Misuse)).then(CallSite::here)
 }

@@ -6,11 +6,12 @@
 
 mod call_site;
 pub(crate) mod fault;
+mod frames;
 pub(crate) mod leak;
 mod misuse;
 mod race;
 pub(crate) mod report;
-mod site;
+pub(crate) mod site;
 pub(crate) mod trace;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +24,7 @@ pub(crate) use race::{Access, Place, Shadow, Trail};
 pub(crate) use site::{Site, forget, supported};
 
 use crate::config::Settings;
-use crate::core::{Stream, clock, exceptions, last_task, seeded};
+use crate::core::{Stream, clock, exceptions, last_task, over, seeded};
 use crate::error;
 use crate::lock::Mutex;
 
@@ -46,11 +47,17 @@ pub(crate) fn configure(settings: &Settings) -> Result<(), String> {
 #[derive(Clone, Default)]
 pub(crate) struct Origin {
     race: race::Origin,
+    /// Apart, since queues hold many origins: only while somebody looks at times.
+    timing: Option<Box<Timing>>,
+    /// The thread that queued it, for the operating system.
+    thread: u32,
+}
+
+#[derive(Clone, Default)]
+struct Timing {
     span: trace::Span,
     /// The virtual time at which it was queued.
     time: u64,
-    /// The thread that queued it, for the operating system.
-    thread: u32,
 }
 
 impl Origin {
@@ -58,21 +65,20 @@ impl Origin {
     pub(crate) fn of_task() -> Self {
         Self {
             race: race::Origin::of_task(),
-            span: trace::Span::of_task(),
-            time: clock::now_if_virtual(),
+            timing: (trace::is_on() || clock::is_virtual())
+                .then(|| Box::new(Timing { span: trace::Span::of_task(), time: clock::now_if_virtual() })),
             thread: last_task::thread(),
         }
     }
 
     pub(crate) fn traces(&self) -> Traces {
-        Traces { span: self.span, thread: self.thread }
+        Traces { span: self.timing.as_ref().map(|timing| Box::new(timing.span)), thread: self.thread }
     }
 }
 
 /// What is still known of a task's origin when it ends.
-#[derive(Clone, Copy)]
 pub(crate) struct Traces {
-    span: trace::Span,
+    span: Option<Box<trace::Span>>,
     thread: u32,
 }
 
@@ -119,10 +125,12 @@ fn row(stream: &Stream) -> trace::Row {
 pub(crate) fn task_begin(stream: &Stream, operation: &'static str, origin: &mut Origin) {
     stream.trail().begin(&origin.race);
     if clock::is_virtual() {
-        clock::go_to(stream.time().max(origin.time));
+        clock::go_to(stream.time().max(origin.timing.as_ref().map_or(0, |timing| timing.time)));
     }
-    origin.span.started = trace::start();
-    trace::enter(|| row(stream));
+    if trace::is_on() {
+        origin.timing.get_or_insert_default().span.started = trace::start();
+        trace::enter(|| row(stream));
+    }
     log::trace!("stream {}: {operation} starts", stream.id());
 }
 
@@ -139,7 +147,9 @@ pub(crate) fn task_end(
         clock::spend(stream.device().profile().costs.task);
         stream.reach(clock::now());
     }
-    traces.span.end(row(stream), operation, result);
+    if let Some(span) = traces.span {
+        span.end(row(stream), operation, result);
+    }
     if let Err(code) = result {
         exceptions::task_failed(stream, traces.thread, code);
     }
@@ -211,7 +221,9 @@ pub(crate) fn run_callback(knowledge: &Knowledge, function: impl FnOnce()) {
     let started = trace::start();
     knowledge.flow.arrive(trace::Row::Thread);
     function();
-    trace::callback(started);
+    if !over::in_child() {
+        trace::callback(started);
+    }
 }
 
 /// The callback that `stream` waited for has returned.

@@ -18,9 +18,10 @@ use std::time::{Duration, Instant};
 use ascendcl_sys::aclError;
 
 use super::leak::thread_name;
-use crate::core::{clock, executor, fork};
+use crate::core::{clock, over};
 use crate::error;
 use crate::lock::Mutex;
+use crate::own_thread;
 
 static ON: AtomicBool = AtomicBool::new(false);
 static NEXT_FLOW: AtomicU64 = AtomicU64::new(1);
@@ -125,8 +126,7 @@ pub(crate) fn configure(path: Option<&Path>) -> Result<(), String> {
 fn write_regularly() {
     static START: Once = Once::new();
     START.call_once(|| {
-        let spawned = thread::Builder::new().name("ascendcl-sim-trace".into()).spawn(|| {
-            executor::block_signals();
+        let spawned = own_thread::start("ascendcl-sim-trace", || {
             loop {
                 thread::sleep(PERIOD);
                 flush();
@@ -161,14 +161,14 @@ pub(crate) fn flush() {
 fn end_at_exit() {
     extern "C" fn at_exit() {
         let _ = std::panic::catch_unwind(|| {
-            if !fork::in_child() {
+            if !over::in_child() {
                 end();
             }
         });
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler touches only locks and memory that live as long as the process.
+        // SAFETY: [os] the handler touches only locks and memory that live as long as the process.
         unsafe { libc::atexit(at_exit) };
     });
 }
@@ -308,7 +308,7 @@ fn arrow(row: Row, phase: &str, name: &str, flow: u64, at: u64) {
 /// Writes an event.
 fn event(row: Row, text: impl FnOnce(&str) -> String) {
     let (process, thread) = match row {
-        // SAFETY: gettid has no preconditions.
+        // SAFETY: [os] gettid has no preconditions.
         Row::Thread => (HOST, unsafe { libc::gettid() } as u64),
         Row::Stream { device, id } => (FIRST_DEVICE + device as u32, id as u64),
     };
@@ -352,6 +352,12 @@ impl Writer {
             };
             self.write(&name("process", &group));
             self.write(&name("thread", &own));
+            if clock::is_virtual() {
+                // Whoever joins this with what others measured has to know.
+                self.write(&format!(
+                    "{{\"ph\":\"M\",\"name\":\"process_labels\",{place},\"args\":{{\"labels\":\"virtual clock\"}}}}"
+                ));
+            }
         }
         self.write(text);
     }

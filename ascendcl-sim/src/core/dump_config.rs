@@ -186,7 +186,7 @@ impl<'a> Section<'a> {
         }
         ensure(Path::new(path).is_dir(), || format!("dump_path \"{path}\" is no directory"))?;
         let text = CString::new(path).map_err(|_| "dump_path has a NUL in it")?;
-        // SAFETY: a C string that lives beyond the call.
+        // SAFETY: [text] a C string that lives beyond the call.
         let denied = unsafe { libc::access(text.as_ptr(), libc::R_OK | libc::W_OK) } != 0;
         ensure(!denied, || format!("dump_path \"{path}\" cannot be read and written"))
     }

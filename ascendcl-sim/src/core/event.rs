@@ -26,6 +26,9 @@ pub(crate) static EVENTS: Table<Event> = Table::new(Kind::Event);
 /// How long a record waits for a hardware event to become free before it gives up.
 const ID_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Records among which the next one that is done is looked for first.
+const NEAR: usize = 8;
+
 /// Flags of events that streams can wait for. The third is one that the runtime accepts and its headers do not name.
 const WAITED_FOR: u32 = sys::ACL_EVENT_SYNC | sys::ACL_EVENT_EXTERNAL | sys::ACL_EVENT_IPC | 0x4;
 
@@ -68,7 +71,7 @@ struct State {
     id: Option<u32>,
     /// Number of the latest record submitted; 0 if there was none.
     issued: u64,
-    /// Records that are not done.
+    /// Records that are not done, ascending.
     pending: VecDeque<u64>,
     /// Those of them that never will be, since their stream was aborted.
     aborted: Vec<u64>,
@@ -98,16 +101,26 @@ impl State {
     fn passed(&self, until: Until) -> bool {
         match until {
             Until::Level => self.level,
-            Until::Record(number) => !self.pending.contains(&number),
+            Until::Record(number) => !self.is_pending(number),
         }
     }
 
     fn latest_done(&self) -> bool {
-        !self.pending.contains(&self.issued)
+        !self.is_pending(self.issued)
+    }
+
+    fn is_pending(&self, number: u64) -> bool {
+        // Mostly it is the oldest or the latest that is asked for.
+        self.pending.back() == Some(&number)
+            || self.pending.front().is_some_and(|&oldest| oldest <= number)
+                && self.pending.binary_search(&number).is_ok()
     }
 
     /// Wakes the streams whose wait is over. A stream's lock comes after an event's.
     fn wake(&mut self) {
+        if self.waiters.is_empty() {
+            return;
+        }
         let mut waiters = std::mem::take(&mut self.waiters);
         waiters.retain(|(until, waiter)| {
             let passed = self.passed(*until);
@@ -297,7 +310,8 @@ impl Event {
 
     /// The stream reached the record.
     pub(crate) fn complete(&self, number: u64) {
-        self.finish(number, Some(clock::now()));
+        // To ask for the time costs as much as the rest.
+        self.finish(number, self.has_time().then(clock::now));
     }
 
     /// The record will never be reached: it was not queued, or its stream is gone. Whoever waits for it passes, and there is no time.
@@ -323,7 +337,9 @@ impl Event {
             return shared.complete(number);
         }
         let mut state = self.state.lock();
-        if let Some(at) = state.pending.iter().position(|&pending| pending == number) {
+        // Mostly it is one of the oldest: streams run side by side.
+        let at = state.pending.iter().take(NEAR).position(|&pending| pending == number);
+        if let Some(at) = at.or_else(|| state.pending.binary_search(&number).ok()) {
             state.pending.remove(at);
         }
         if let Some(time) = time
@@ -423,7 +439,7 @@ impl Event {
                 let state = self.state.lock();
                 let number = state.issued;
                 let (state, expired) = self.done.wait_for_device(&self.state, state, deadline, |state| {
-                    state.pending.contains(&number) && !state.aborted.contains(&number)
+                    state.is_pending(number) && !state.aborted.contains(&number)
                 });
                 (expired, state.aborted.contains(&number), number)
             }

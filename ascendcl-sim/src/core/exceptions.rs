@@ -47,6 +47,11 @@ pub(crate) fn set_callback(callback: Option<Callback>) {
     *CALLBACK.lock() = callback;
 }
 
+/// Whether the program wants to hear of failed tasks.
+pub(super) fn are_told() -> bool {
+    CALLBACK.lock().is_some()
+}
+
 /// A task of `stream` failed that the thread with the number `thread` queued. Called on a pool thread with no lock held, before anybody
 /// who waits for the stream goes on.
 pub(crate) fn task_failed(stream: &Stream, thread: u32, code: aclError) {
@@ -74,11 +79,11 @@ pub(crate) fn task_failed(stream: &Stream, thread: u32, code: aclError) {
         ALIVE.lock().push(info.addr());
         error::with_own_texts(|| {
             if let Some(callback) = callback {
-                // SAFETY: the program registered the function to be called like this; the pointer is good until it returns.
+                // SAFETY: [program] the program registered the function to be called like this; the pointer is good until it returns.
                 unsafe { callback(info.cast()) };
             }
             if let Some(callback) = of_binary {
-                // SAFETY: as above.
+                // SAFETY: [program] as above.
                 unsafe { callback.call(info.cast()) };
             }
         });
@@ -99,6 +104,6 @@ pub(crate) fn find<R>(info: *const aclrtExceptionInfo, look: impl FnOnce(&Except
     if !alive.contains(&info.addr()) {
         return None;
     }
-    // SAFETY: the address is in the list, so that the pointer is the one that a callback got; it leaves the list before it dies.
+    // SAFETY: [program] the address is in the list, so that the pointer is the one that a callback got; it leaves the list before it dies.
     Some(look(unsafe { &*info.cast::<Exception>() }))
 }

@@ -17,7 +17,7 @@ pub(crate) fn watch() {
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the handler only stores to an atomic, which is allowed in a forked child.
+        // SAFETY: [os] the handler only stores to an atomic, which is allowed in a forked child.
         let result = unsafe { libc::pthread_atfork(None, None, Some(child)) };
         if result != 0 {
             log::warn!("cannot watch for fork: error {result}");

@@ -100,7 +100,7 @@ pub(super) fn group_of(stream: &Stream) -> Option<Arc<Group>> {
 
 /// `aclrtProcessHostFunc` after its check of the time.
 pub(crate) fn process(timeout: Option<Duration>) -> Result<(), aclError> {
-    // SAFETY: pthread_self has no preconditions.
+    // SAFETY: [os] pthread_self has no preconditions.
     let thread = unsafe { libc::pthread_self() } as u64;
     let group = SERVED.lock().values().find(|served| served.thread == thread).map(|it| Arc::clone(&it.group));
     let group = group.ok_or_else(|| quiet(sys::ACL_ERROR_RT_THREAD_SUBSCRIBE))?;

@@ -13,7 +13,7 @@ pub(crate) struct IdPool {
     returned: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     next: u32,
     free: VecDeque<u32>,
@@ -21,7 +21,9 @@ struct State {
 
 impl IdPool {
     pub(crate) fn new(limit: u32) -> Self {
-        Self { limit, state: Mutex::new(State::default()), returned: Condvar::new() }
+        // All at once: memory that grows while a program gives ids back for the first time looks like a leak of the program's.
+        let free = VecDeque::with_capacity(limit as usize);
+        Self { limit, state: Mutex::new(State { next: 0, free }), returned: Condvar::new() }
     }
 
     pub(crate) fn take(&self) -> Option<u32> {

@@ -147,12 +147,12 @@ pub(super) fn at_init(kind: aclRegisterCallbackType, config: &[u8]) -> Result<()
 /// Runs the functions registered for finalisation.
 pub(super) fn at_finalize(kind: aclRegisterCallbackType) -> Result<(), aclError> {
     run(&AT_FINALIZE, kind, |function, data| {
-        // SAFETY: the program registered the function to be called with this value.
+        // SAFETY: [program] the program registered the function to be called with this value.
         unsafe { function(data) }
     })
 }
 
 fn call_init(function: Init, config: &[u8], data: *mut c_void) -> aclError {
-    // SAFETY: the program registered the function to be called with a string, its length and this value; the string ends with a NUL.
+    // SAFETY: [program] the program registered the function to be called with a string, its length and this value; the string ends with a NUL.
     unsafe { function(config.as_ptr().cast(), config.len() - 1, data) }
 }

@@ -44,7 +44,7 @@ pub(crate) fn last() -> Option<(i32, u32)> {
 pub(crate) fn thread() -> u32 {
     THREAD.with(|thread| {
         if thread.get() == 0 {
-            // SAFETY: no preconditions.
+            // SAFETY: [os] no preconditions.
             thread.set(unsafe { libc::gettid() } as u32);
         }
         thread.get()

@@ -75,14 +75,14 @@ impl<F: Copy> Observers<F> {
 
 pub(super) fn device(id: i32, state: aclrtDeviceState) {
     for (function, data) in DEVICE_STATES.all() {
-        // SAFETY: the program registered the function to be called like this.
+        // SAFETY: [program] the program registered the function to be called like this.
         unsafe { function(id, state, data) };
     }
 }
 
 pub(super) fn stream(handle: usize, state: aclrtStreamState) {
     for (function, data) in STREAM_STATES.all() {
-        // SAFETY: as above.
+        // SAFETY: [program] as above.
         unsafe { function(ptr::without_provenance_mut(handle), state, data) };
     }
 }
@@ -90,7 +90,7 @@ pub(super) fn stream(handle: usize, state: aclrtStreamState) {
 /// The first function that answers anything but 0 ends it.
 pub(super) fn abort(id: i32, stage: aclrtDeviceTaskAbortStage, timeout: u32) -> Result<(), aclError> {
     for (function, data) in ABORTS.all() {
-        // SAFETY: as above.
+        // SAFETY: [program] as above.
         let code = unsafe { function(id, stage, timeout, data) };
         if code != 0 {
             return Err(fail(

@@ -6,8 +6,8 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
-use super::executor::block_signals;
 use crate::lock::{Condvar, Mutex};
+use crate::own_thread;
 
 /// Looks come soon at first and then less often.
 const SHORTEST: Duration = Duration::from_micros(50);
@@ -32,7 +32,7 @@ static ADDED: Condvar = Condvar::new();
 pub(super) fn watch(watched: Arc<dyn Watched>) {
     static START: Once = Once::new();
     START.call_once(|| {
-        if let Err(error) = thread::Builder::new().name("ascendcl-sim-poll".into()).spawn(run) {
+        if let Err(error) = own_thread::start("ascendcl-sim-poll", run) {
             log::error!("cannot start the thread that looks at shared memory: {error}");
         }
     });
@@ -46,7 +46,6 @@ pub(super) fn watch(watched: Arc<dyn Watched>) {
 }
 
 fn run() {
-    block_signals();
     let mut pause = SHORTEST;
     loop {
         let (mut watch, _) = ADDED.wait_while(WATCH.lock(), None, |watch| watch.all.is_empty());

@@ -1,11 +1,12 @@
 //! What there is once per process: the simulated machine with its devices.
 
+use core::ffi::c_void;
 use std::sync::Arc;
 
 use ascendcl_sys::{self as sys, aclError};
 
 use super::options::Options;
-use super::{Device, fork, lifecycle};
+use super::{Device, lifecycle, over};
 use crate::check::report::Reporting;
 use crate::check::{self, leak};
 use crate::config::{Config, ConfigError, Settings};
@@ -25,7 +26,11 @@ static MACHINE: RwLock<Option<Arc<Machine>>> = RwLock::new(None);
 
 impl Machine {
     fn new(config: Result<Config, ConfigError>) -> Self {
-        fork::watch();
+        // Threads of the simulator run to the end of the process, and handlers at its exit: closing a plugin that embeds it must not
+        // unmap them.
+        if let Err(error) = sys::keep_loaded(machine as *const c_void) {
+            log::error!("the code of the simulator may be unloaded under its threads: {error}");
+        }
         let (config, mut problem) = match config {
             Ok(config) => (config, None),
             Err(error) => (Config::new(), Some(error.to_string())),
@@ -37,6 +42,8 @@ impl Machine {
         if let Err(error) = check::configure(&settings) {
             problem = Some(error);
         }
+        // Last: what is reported at exit is reported after it.
+        over::watch_exit();
         let devices = settings.visible.as_ref().map_or(0, Vec::len);
         let devices = (0..devices).map(|id| Device::new(id as i32, &settings)).collect();
         Self { settings, devices, options: Options::new(), problem }
@@ -60,6 +67,7 @@ pub(crate) fn machine() -> Arc<Machine> {
     if let Some(machine) = &*MACHINE.read() {
         return Arc::clone(machine);
     }
+    over::watch_forks();
     let mut machine = MACHINE.write();
     Arc::clone(machine.get_or_insert_with(|| {
         let machine = Machine::new(Config::from_env());
@@ -74,6 +82,7 @@ pub(crate) fn machine() -> Arc<Machine> {
 /// Replaces the machine by another one, while nothing of the old one is in use.
 pub(crate) fn configure(config: Config) -> Result<(), ConfigError> {
     config.check()?;
+    over::watch_forks();
     let initialized = "the simulator cannot be configured while ACL is initialised";
     lifecycle::start_over(|| {
         let mut machine = MACHINE.write();

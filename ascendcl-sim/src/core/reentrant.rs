@@ -23,7 +23,7 @@ impl Gate {
     }
 
     pub(crate) fn enter(&self) -> Inside<'_> {
-        // SAFETY: no preconditions. A thread id of the standard library is not to be had while a thread ends.
+        // SAFETY: [os] no preconditions. A thread id of the standard library is not to be had while a thread ends.
         let thread = unsafe { libc::pthread_self() } as u64;
         let (mut holder, _) = self
             .free

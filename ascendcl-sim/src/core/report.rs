@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::stream::{Signal, Stream, Subscription};
+use super::stream::{Stream, Subscription};
 use super::task::Task;
-use super::{Context, Device, clock, executor, host_thread, seeded};
+use super::{Context, Device, clock, host_thread, over, seeded};
 use crate::check::leak::{LiveKind, Registration, register};
 use crate::check::{self, Knowledge};
 use crate::error::{fail, quiet};
 use crate::lock::{Condvar, Mutex, RwLock};
+use crate::own_thread;
 
 /// Processing reports inside of a callback enters the same callback again, without end on a card; here this often.
 const NESTING: usize = 8;
@@ -49,6 +50,8 @@ struct State {
     members: Vec<(usize, Registration)>,
     /// Threads that wait for reports.
     waiting: usize,
+    /// A stream that has a callback for them, and may be at it.
+    offered: Option<Arc<Stream>>,
     closed: bool,
 }
 
@@ -59,9 +62,9 @@ struct Call {
     data: *mut c_void,
 }
 
-// SAFETY: the simulator never looks at `data`; the program that launched the callback allows it to be passed to another thread.
+// SAFETY: [threads] the simulator never looks at `data`; the program that launched the callback allows it to be passed to another thread.
 unsafe impl Send for Call {}
-// SAFETY: as above; nothing in it changes.
+// SAFETY: [threads] as above; nothing in it changes.
 unsafe impl Sync for Call {}
 
 #[derive(Clone)]
@@ -92,8 +95,7 @@ impl Launch {
     /// [`post`](Self::post) after some time, as an injected fault wants it.
     pub(super) fn post_late(&self, by: Duration, answer: Option<(Arc<Stream>, u64)>, knowledge: Knowledge) {
         let launch = self.clone();
-        let spawned = thread::Builder::new().name("ascendcl-sim-late".into()).spawn(move || {
-            executor::block_signals();
+        let spawned = own_thread::start("ascendcl-sim-late", move || {
             thread::sleep(by);
             launch.post(answer, knowledge);
         });
@@ -110,8 +112,14 @@ impl Launch {
 
 impl Group {
     pub(super) fn new(thread: u64, device: i32) -> Arc<Self> {
-        let state =
-            State { reports: VecDeque::new(), next: 0, members: Vec::new(), waiting: 0, closed: false };
+        let state = State {
+            reports: VecDeque::new(),
+            next: 0,
+            members: Vec::new(),
+            waiting: 0,
+            offered: None,
+            closed: false,
+        };
         Arc::new(Self { thread, device, state: Mutex::new(state), posted: Condvar::new() })
     }
 
@@ -134,17 +142,39 @@ impl Group {
         state.closed = true;
         let reports = std::mem::take(&mut state.reports);
         let members = std::mem::take(&mut state.members);
+        let offered = state.offered.take();
         drop(state);
         // Threads of the program that wait in `aclrtProcessReport` are not woken: on a card they are not either.
         self.posted.notify_all();
-        drop((reports, members));
+        drop((reports, members, offered));
+    }
+
+    /// A callback was put into `stream`. A thread that waits for reports is woken to bring it about: two threads, one behind the other, would
+    /// have to be otherwise.
+    fn offer(&self, stream: &Arc<Stream>) {
+        let mut state = self.state.lock();
+        if state.waiting > 0 && state.offered.is_none() {
+            state.offered = Some(Arc::clone(stream));
+            drop(state);
+            self.posted.notify_all();
+        }
     }
 
     /// Waits until a report is there and gives the number of reports; `None` when the deadline has passed.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<usize> {
         let mut state = self.state.lock();
         state.waiting += 1;
-        let (mut state, expired) = self.posted.wait_while(state, deadline, |state| state.reports.is_empty());
+        let expired = loop {
+            let (woken, expired) = self
+                .posted
+                .wait_while(state, deadline, |state| state.reports.is_empty() && state.offered.is_none());
+            state = woken;
+            let Some(stream) = state.offered.take() else { break expired };
+            drop(state);
+            stream.bring_report();
+            drop(stream);
+            state = self.state.lock();
+        };
         state.waiting -= 1;
         (!expired).then_some(state.reports.len())
     }
@@ -163,14 +193,18 @@ impl Group {
         let Some(report) = self.state.lock().reports.front().cloned() else { return false };
         DEPTH.set(DEPTH.get() + 1);
         let waits = report.answer.as_ref().map(|(stream, _)| address(stream));
-        WAITING.with_borrow_mut(|waiting| waiting.extend(waits));
+        let _ = WAITING.try_with(|waiting| waiting.borrow_mut().extend(waits));
         check::run_callback(&report.knowledge, || {
-            // SAFETY: the program launched this function with this data, and keeps both good until the function has run.
+            // SAFETY: [program] the program launched this function with this data, and keeps both good until the function has run.
             unsafe { (report.call.function)(report.call.data) };
         });
+        // The child of a fork inside the function, if the function returns there: locks may be held for ever.
+        if over::in_child() {
+            return false;
+        }
         DEPTH.set(DEPTH.get() - 1);
         if waits.is_some() {
-            WAITING.with_borrow_mut(Vec::pop);
+            let _ = WAITING.try_with(|waiting| waiting.borrow_mut().pop());
         }
         let mut state = self.state.lock();
         let done = if state.reports.front().is_some_and(|first| first.number == report.number) {
@@ -182,7 +216,7 @@ impl Group {
         drop(done);
         if let Some((stream, ticket)) = &report.answer {
             stream.reach(clock::now());
-            stream.signal(*ticket, Signal::Woken);
+            stream.answer(*ticket);
         }
         true
     }
@@ -205,7 +239,8 @@ pub(super) fn is_inside() -> bool {
 
 /// Whether `stream` waits for a callback that the calling thread is inside of.
 pub(super) fn waits_for_us(stream: &Stream) -> bool {
-    WAITING.with_borrow(|waiting| waiting.contains(&address(stream)))
+    // A thread that is ending is inside of no callback.
+    WAITING.try_with(|waiting| waiting.borrow().contains(&address(stream))).unwrap_or(false)
 }
 
 fn address(stream: &Stream) -> usize {
@@ -299,7 +334,7 @@ fn leave(groups: &mut BTreeMap<u64, Arc<Group>>, stream: &Stream, group: &Arc<Gr
 
 /// `aclrtProcessReport` after its check of the time.
 pub(crate) fn process(timeout: Option<Duration>) -> Result<(), aclError> {
-    // SAFETY: pthread_self has no preconditions.
+    // SAFETY: [os] pthread_self has no preconditions.
     let thread = unsafe { libc::pthread_self() } as u64;
     let Some(group) = GROUPS.read().get(&thread).cloned() else {
         return Err(quiet(sys::ACL_ERROR_RT_THREAD_SUBSCRIBE));
@@ -343,7 +378,14 @@ pub(crate) fn launch(
             "this chip has no callbacks that do not block their stream: use ACL_CALLBACK_BLOCK",
         ));
     }
-    stream.push(Task::Callback(Launch { group, call: Call { function, data }, blocking }))
+    queue(stream, group, Call { function, data }, blocking)
+}
+
+/// Puts a callback into the stream for a thread of the program.
+fn queue(stream: &Arc<Stream>, group: Arc<Group>, call: Call, blocking: bool) -> Result<(), aclError> {
+    stream.push(Task::Callback(Launch { group: Arc::clone(&group), call, blocking }))?;
+    group.offer(stream);
+    Ok(())
 }
 
 /// 107011 if callbacks of the stream are the runtime's.
@@ -378,7 +420,7 @@ pub(crate) fn launch_host(
 ) -> Result<(), aclError> {
     let call = Call { function, data };
     if let Some(group) = host_thread::group_of(stream) {
-        return stream.push(Task::Callback(Launch { group, call, blocking: true }));
+        return queue(stream, group, call, true);
     }
     let free = stream.change_subscription(|subscription| {
         let free = !matches!(subscription, Subscription::Thread(_));
@@ -408,8 +450,7 @@ fn served_by_runtime(stream: &Stream) -> aclError {
 pub(super) fn start_host_functions(device: &Device) -> Arc<Group> {
     let group = Group::new(0, device.id());
     let served = Arc::clone(&group);
-    let spawned = thread::Builder::new().name("ascendcl-sim-host".into()).spawn(move || {
-        executor::block_signals();
+    let spawned = own_thread::start("ascendcl-sim-host", move || {
         loop {
             let state = served.state.lock();
             let (state, _) =

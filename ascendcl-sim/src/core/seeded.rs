@@ -12,10 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Stream;
-use super::executor::block_signals;
 use super::stream::Signal;
 use crate::error;
 use crate::lock::{Condvar, Mutex};
+use crate::own_thread;
 
 /// Nothing has happened for so long: whoever could still do something is slower than any time-out of a device.
 const SILENCE: Duration = Duration::from_millis(20);
@@ -75,7 +75,7 @@ pub(crate) fn configure(seed: Option<u64>) {
     if seed.is_some() {
         static START: Once = Once::new();
         START.call_once(|| {
-            if let Err(error) = thread::Builder::new().name("ascendcl-sim-seeded".into()).spawn(stand_in) {
+            if let Err(error) = own_thread::start("ascendcl-sim-seeded", stand_in) {
                 log::error!("cannot start the thread that stands in for the program: {error}");
             }
         });
@@ -213,7 +213,6 @@ fn time_out() {
 
 /// Does the work while the program does not call.
 fn stand_in() {
-    block_signals();
     let mut seen = 0;
     loop {
         thread::sleep(ABSENCE);

@@ -107,7 +107,7 @@ fn tell(stage: aclrtSnapShotStage) -> Result<(), aclError> {
         .collect();
     for (callback, data) in callbacks {
         for device in process::machine().devices().iter().filter(|device| device.is_in_use()) {
-            // SAFETY: the program registered the function to be called like this.
+            // SAFETY: [program] the program registered the function to be called like this.
             let code = unsafe { callback(device.id(), core::ptr::with_exposed_provenance_mut(data)) };
             if code != 0 {
                 return Err(fail(

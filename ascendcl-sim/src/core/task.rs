@@ -20,8 +20,11 @@ pub(crate) type Work = Arc<dyn Fn() -> Result<(), aclError> + Send + Sync>;
 pub(crate) struct Queued {
     pub(crate) task: Task,
     pub(crate) origin: Origin,
-    pub(crate) fault: Option<TaskFault>,
+    pub(crate) fault: Option<Box<TaskFault>>,
 }
+
+// It is moved a few times on its way: what is larger is moved by a call.
+const _: () = assert!(size_of::<Queued>() <= 128);
 
 /// One task. The common ones own nothing but references, so that queueing them allocates nothing.
 #[derive(Clone)]
@@ -51,6 +54,24 @@ impl Task {
             Self::Write { .. } => "value write",
             Self::Work { operation, .. } => operation,
         }
+    }
+
+    /// Whether it runs code that may take any time, or wait for what the program does next.
+    pub(crate) fn may_take_long(&self) -> bool {
+        matches!(self, Self::Kernel(_) | Self::Work { .. })
+    }
+
+    /// Whether a thread that waits for it may as well run it: it is short, needs no deep stack, and calls nothing of the program.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(
+            self,
+            Self::Copy(_) | Self::Set { .. } | Self::Record { .. } | Self::Wait { .. } | Self::Reset { .. }
+        )
+    }
+
+    /// Whether it is done, or waits, in next to no time.
+    pub(crate) fn is_instant(&self) -> bool {
+        matches!(self, Self::Record { .. } | Self::Wait { .. } | Self::Reset { .. } | Self::Callback(_))
     }
 
     /// Whether it is one of a kind that task groups take.

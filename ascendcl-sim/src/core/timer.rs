@@ -3,13 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Once, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use super::executor::block_signals;
 use super::stream::Signal;
 use super::{Stream, clock, seeded};
 use crate::lock::{Condvar, Mutex};
+use crate::own_thread;
 
 struct Entry {
     at: Instant,
@@ -56,7 +55,7 @@ pub(super) fn add(timeout: Duration, stream: Weak<Stream>, ticket: u64) {
     let Some(at) = clock::deadline(Some(timeout)) else { return };
     static START: Once = Once::new();
     START.call_once(|| {
-        if let Err(error) = thread::Builder::new().name("ascendcl-sim-timer".into()).spawn(run) {
+        if let Err(error) = own_thread::start("ascendcl-sim-timer", run) {
             log::error!("cannot start the timer thread: {error}");
         }
     });
@@ -69,7 +68,6 @@ pub(super) fn add(timeout: Duration, stream: Weak<Stream>, ticket: u64) {
 }
 
 fn run() {
-    block_signals();
     let mut timer = TIMER.lock();
     loop {
         let first = timer.entries.peek().map(|Reverse(entry)| entry.at);

@@ -15,7 +15,7 @@ pub(crate) struct Name {
 }
 
 fn prefix(name: &str) -> String {
-    // SAFETY: no preconditions.
+    // SAFETY: [os] no preconditions.
     let user = unsafe { libc::getuid() };
     format!("ascendcl-sim/{user}/{name}")
 }

@@ -93,29 +93,29 @@ pub(crate) struct Segment {
     creator: bool,
 }
 
-// SAFETY: the memory is used through atomics, or through `payload`, whose users say themselves who may touch what.
+// SAFETY: [threads, shared] the memory is used through atomics, or through `payload`, whose users say themselves who may touch what.
 unsafe impl Send for Segment {}
-// SAFETY: as above.
+// SAFETY: [threads, shared] as above.
 unsafe impl Sync for Segment {}
 
 impl Segment {
     /// Makes a segment with `len` zeroed bytes, which only this process may open so far.
     pub(crate) fn create(kind: SegmentKind, len: usize) -> io::Result<Self> {
-        // SAFETY: the name is NUL-terminated and the flag is defined for memfd_create.
+        // SAFETY: [os] the name is NUL-terminated and the flag is defined for memfd_create.
         let file = unsafe { libc::memfd_create(c"ascendcl-sim-shared".as_ptr(), libc::MFD_CLOEXEC) };
         if file < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just made and belongs to nobody else.
+        // SAFETY: [os] the descriptor was just made and belongs to nobody else.
         let file = unsafe { OwnedFd::from_raw_fd(file) };
         let size = len.checked_add(page_size()).and_then(|size| libc::off_t::try_from(size).ok());
         let size = size.ok_or_else(|| io::Error::other("shared memory too large"))?;
-        // SAFETY: the descriptor is open for writing.
+        // SAFETY: [os] the descriptor is open for writing.
         if unsafe { libc::ftruncate(file.as_raw_fd(), size) } != 0 {
             return Err(io::Error::last_os_error());
         }
         let mut nonce = [0u8; 8];
-        // SAFETY: the buffer is as long as said.
+        // SAFETY: [os] the buffer is as long as said.
         if unsafe { libc::getrandom(nonce.as_mut_ptr().cast(), nonce.len(), 0) } != nonce.len() as isize {
             return Err(io::Error::last_os_error());
         }
@@ -208,19 +208,19 @@ impl Segment {
     /// One of the words that the segment consists of.
     pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
         assert!(index < self.len / size_of::<AtomicU64>(), "word {index} of a segment of {} bytes", self.len);
-        // SAFETY: the word is inside the mapping (checked above), which lives as long as `self`; it is aligned, since the payload
+        // SAFETY: [shared] the word is inside the mapping (checked above), which lives as long as `self`; it is aligned, since the payload
         // begins at a page; every process uses it as an atomic.
         unsafe { &*self.payload().cast::<AtomicU64>().add(index) }
     }
 
     /// The first byte after the header.
     pub(crate) fn payload(&self) -> *mut u8 {
-        // SAFETY: the mapping is one page longer than the payload.
+        // SAFETY: [memory] the mapping is one page longer than the payload.
         unsafe { self.base.as_ptr().add(page_size()) }
     }
 
     fn header(&self) -> &Header {
-        // SAFETY: the mapping begins with a page for the header, lives as long as `self`, and every process uses these fields as atomics,
+        // SAFETY: [shared] the mapping begins with a page for the header, lives as long as `self`, and every process uses these fields as atomics,
         // for which all bytes are valid.
         unsafe { self.base.cast::<Header>().as_ref() }
     }
@@ -231,7 +231,7 @@ impl Drop for Segment {
         if self.creator {
             self.header().withdrawn.store(1, Ordering::Release);
         }
-        // SAFETY: we own the mapping, and references into it cannot outlive us.
+        // SAFETY: [os, once] we own the mapping, and references into it cannot outlive us.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len + page_size()) };
     }
 }
@@ -239,7 +239,7 @@ impl Drop for Segment {
 /// Maps header and payload.
 fn map(file: &OwnedFd, len: usize) -> io::Result<NonNull<u8>> {
     let access = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: without MAP_FIXED the kernel picks a range nobody uses.
+    // SAFETY: [os] without MAP_FIXED the kernel picks a range nobody uses.
     let base = unsafe {
         libc::mmap(ptr::null_mut(), len + page_size(), access, libc::MAP_SHARED, file.as_raw_fd(), 0)
     };

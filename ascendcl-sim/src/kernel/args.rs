@@ -57,7 +57,7 @@ struct Buffer {
     size: usize,
 }
 
-// SAFETY: only the address is sent; the bytes belong to the program, which decides which thread works with a list.
+// SAFETY: [threads] only the address is sent; the bytes belong to the program, which decides which thread works with a list.
 unsafe impl Send for Buffer {}
 
 /// A parameter in a list.
@@ -241,7 +241,7 @@ impl List {
         state.check_open()?;
         state.check_room()?;
         let offset = state.place(size)?;
-        // SAFETY: the source is readable (contract); `place` checked that the list has this room.
+        // SAFETY: [caller, memory] the source is readable (contract); `place` checked that the list has this room.
         unsafe { libc::memmove(state.buffer.address.add(offset).cast(), value, size) };
         state.add(Param { list: Arc::downgrade(self), offset, size, data: None })
     }
@@ -277,7 +277,7 @@ impl List {
         state.has_data = true;
         *data.lock() = offset;
         state.used = offset + size;
-        // SAFETY: `place` checked that the offset is inside the memory.
+        // SAFETY: [memory] `place` checked that the offset is inside the memory.
         Ok(unsafe { state.buffer.address.add(offset) }.cast())
     }
 
@@ -299,7 +299,7 @@ impl List {
         }
         self.check_own(param)?;
         let mut state = self.state.lock();
-        // SAFETY: the source is readable (contract); the parameter lies inside the memory of its own list.
+        // SAFETY: [caller, memory] the source is readable (contract); the parameter lies inside the memory of its own list.
         unsafe { libc::memmove(state.buffer.address.add(param.offset).cast(), value, size) };
         state.updating = true;
         Ok(())
@@ -322,7 +322,7 @@ impl List {
             return Err(wrong("the list of arguments is empty"));
         }
         let mut bytes = vec![0; state.used];
-        // SAFETY: `place` keeps what is in use inside the memory, which the program keeps alive as long as it uses the list.
+        // SAFETY: [memory] `place` keeps what is in use inside the memory, which the program keeps alive as long as it uses the list.
         unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), state.buffer.address.cast(), state.used) };
         let placeholder = |(_, param): &(usize, Arc<Param>)| {
             let data = *param.data.as_ref()?.lock();

@@ -80,7 +80,7 @@ impl ExceptionCallback {
     /// # Safety
     /// `info` points to an exception for as long as the call lasts.
     pub(crate) unsafe fn call(self, info: *mut sys::aclrtExceptionInfo) {
-        // SAFETY: the program registered the function to be called like this; the exception is the caller's contract.
+        // SAFETY: [program] the program registered the function to be called like this; the exception is the caller's contract.
         unsafe { (self.function)(info, ptr::with_exposed_provenance_mut(self.user_data)) };
     }
 }

@@ -27,9 +27,9 @@ type Kernel = unsafe extern "C" fn(launch: *const Launch<'_>, user: *mut c_void)
 /// What the program wants its function to be called with.
 struct User(*mut c_void);
 
-// SAFETY: the simulator only hands the pointer back; the header says that the function is called on other threads.
+// SAFETY: [threads] the simulator only hands the pointer back; the header says that the function is called on other threads.
 unsafe impl Send for User {}
-// SAFETY: as above.
+// SAFETY: [threads] as above.
 unsafe impl Sync for User {}
 
 impl User {
@@ -48,7 +48,7 @@ unsafe extern "C" fn ascendclsim_register_kernel(
     function: Option<Kernel>,
     user: *mut c_void,
 ) -> c_int {
-    // SAFETY: the same contract.
+    // SAFETY: [caller] the same contract.
     unsafe { register(name, function, user, None) }
 }
 
@@ -67,9 +67,9 @@ unsafe extern "C" fn ascendclsim_register_kernel_with_parameters(
     if sizes.is_null() && count > 0 {
         return sys::ACL_ERROR_INVALID_PARAM;
     }
-    // SAFETY: not NULL unless there are none, and as many as the caller says.
+    // SAFETY: [caller] not NULL unless there are none, and as many as the caller says.
     let sizes = if count == 0 { &[] } else { unsafe { slice::from_raw_parts(sizes, count) } };
-    // SAFETY: the same contract.
+    // SAFETY: [caller] the same contract.
     unsafe { register(name, function, user, Some(sizes)) }
 }
 
@@ -84,14 +84,14 @@ unsafe fn register(
     let (Some(function), false) = (function, name.is_null()) else {
         return fail(sys::ACL_ERROR_INVALID_PARAM, "a kernel has a name and a host function, not NULL");
     };
-    // SAFETY: not NULL, and the caller passes a C string.
+    // SAFETY: [caller] not NULL, and the caller passes a C string.
     let Ok(name) = unsafe { CStr::from_ptr(name) }.to_str() else {
         return fail(sys::ACL_ERROR_INVALID_PARAM, "the name of a kernel is UTF-8");
     };
     let user = User(user);
     let mut registration = register_kernel(name, move |launch: &KernelLaunch<'_>| {
         let seen = Launch { launch, name: CString::new(launch.name()).unwrap_or_default() };
-        // SAFETY: the program vouches for its function and what it is called with; the launch lives until the function returns.
+        // SAFETY: [program] the program vouches for its function and what it is called with; the launch lives until the function returns.
         match unsafe { function(&seen, user.get()) } {
             SUCCESS => Ok(()),
             code if code < sys::ACL_ERROR_INVALID_PARAM => {
@@ -118,7 +118,7 @@ unsafe extern "C" fn ascendclsim_unregister_kernel(name: *const c_char) -> c_int
     if name.is_null() {
         return sys::ACL_ERROR_INVALID_PARAM;
     }
-    // SAFETY: not NULL, and the caller passes a C string.
+    // SAFETY: [caller] not NULL, and the caller passes a C string.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     let gone = REGISTERED.lock().remove(&*name);
     if gone.is_some() { SUCCESS } else { sys::ACL_ERROR_INVALID_PARAM }
@@ -128,7 +128,7 @@ unsafe extern "C" fn ascendclsim_unregister_kernel(name: *const c_char) -> c_int
 /// `launch` is what a host function was called with and has not returned from.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ascendclsim_launch_name(launch: *const Launch<'_>) -> *const c_char {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     unsafe { launch.as_ref() }.map_or(ptr::null(), |launch| launch.name.as_ptr())
 }
 
@@ -136,7 +136,7 @@ unsafe extern "C" fn ascendclsim_launch_name(launch: *const Launch<'_>) -> *cons
 /// As for [`ascendclsim_launch_name`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ascendclsim_launch_blocks(launch: *const Launch<'_>) -> u32 {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     unsafe { launch.as_ref() }.map_or(0, |launch| launch.launch.blocks())
 }
 
@@ -144,7 +144,7 @@ unsafe extern "C" fn ascendclsim_launch_blocks(launch: *const Launch<'_>) -> u32
 /// As for [`ascendclsim_launch_name`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ascendclsim_launch_device(launch: *const Launch<'_>) -> i32 {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     unsafe { launch.as_ref() }.map_or(-1, |launch| launch.launch.device())
 }
 
@@ -152,7 +152,7 @@ unsafe extern "C" fn ascendclsim_launch_device(launch: *const Launch<'_>) -> i32
 /// As for [`ascendclsim_launch_name`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ascendclsim_launch_stream(launch: *const Launch<'_>) -> i32 {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     unsafe { launch.as_ref() }.map_or(-1, |launch| launch.launch.stream())
 }
 
@@ -160,7 +160,7 @@ unsafe extern "C" fn ascendclsim_launch_stream(launch: *const Launch<'_>) -> i32
 /// As for [`ascendclsim_launch_name`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ascendclsim_launch_arguments(launch: *const Launch<'_>) -> *const c_void {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     unsafe { launch.as_ref() }.map_or(ptr::null(), |launch| launch.launch.arguments().as_ptr().cast())
 }
 
@@ -168,7 +168,7 @@ unsafe extern "C" fn ascendclsim_launch_arguments(launch: *const Launch<'_>) -> 
 /// As for [`ascendclsim_launch_name`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ascendclsim_launch_arguments_size(launch: *const Launch<'_>) -> usize {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     unsafe { launch.as_ref() }.map_or(0, |launch| launch.launch.arguments().len())
 }
 
@@ -181,12 +181,12 @@ unsafe extern "C" fn ascendclsim_launch_argument(
     value: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     let arguments = unsafe { launch.as_ref() }.map_or(&[][..], |launch| launch.launch.arguments());
     let bytes = offset.checked_add(size).and_then(|end| arguments.get(offset..end));
     match bytes {
         Some(bytes) if !value.is_null() || size == 0 => {
-            // SAFETY: the caller passes this much room, which is not part of the arguments.
+            // SAFETY: [caller] the caller passes this much room, which is not part of the arguments.
             unsafe { ptr::copy(bytes.as_ptr(), value.cast(), size) };
             SUCCESS
         }
@@ -203,12 +203,12 @@ unsafe extern "C" fn ascendclsim_launch_read(
     bytes: *mut c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     let Some(launch) = (unsafe { launch.as_ref() }) else { return sys::ACL_ERROR_RT_AICORE_EXCEPTION };
     let read = launch.launch.read_values::<u8>(address, size);
     match read {
         Ok(read) => {
-            // SAFETY: the caller passes this much room; the vector is ours.
+            // SAFETY: [caller] the caller passes this much room; the vector is ours.
             unsafe { ptr::copy(read.as_ptr(), bytes.cast(), read.len()) };
             SUCCESS
         }
@@ -225,9 +225,9 @@ unsafe extern "C" fn ascendclsim_launch_write(
     bytes: *const c_void,
     size: usize,
 ) -> c_int {
-    // SAFETY: the contract.
+    // SAFETY: [caller] the contract.
     let Some(launch) = (unsafe { launch.as_ref() }) else { return sys::ACL_ERROR_RT_AICORE_EXCEPTION };
-    // SAFETY: the caller passes this many bytes.
+    // SAFETY: [caller] the caller passes this many bytes.
     let bytes = if size == 0 { &[] } else { unsafe { slice::from_raw_parts(bytes.cast::<u8>(), size) } };
     match launch.launch.write(address, bytes) {
         Ok(()) => SUCCESS,

@@ -72,7 +72,7 @@ impl KernelLaunch<'_> {
             return Ok(());
         }
         let opened = open(address, bytes.len(), Access::READ)?;
-        // SAFETY: the window is as long as the slice, and no Rust reference covers device memory.
+        // SAFETY: [mapped] the window is as long as the slice, and no Rust reference covers device memory.
         unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), opened.as_ptr().cast(), bytes.len()) };
         Ok(())
     }

@@ -83,7 +83,7 @@ pub(crate) struct FailedLaunch {
 
 /// The launch that has just failed on this thread, if it was one.
 pub(crate) fn take_failed() -> Option<FailedLaunch> {
-    FAILED.take()
+    FAILED.try_with(RefCell::take).ok().flatten()
 }
 
 impl FailedLaunch {
@@ -147,7 +147,7 @@ impl KernelTask {
                 code => code,
             };
             let failed = FailedLaunch { function: Arc::clone(function), arguments: params.arguments.clone() };
-            FAILED.set(Some(failed));
+            let _ = FAILED.try_with(|last| last.replace(Some(failed)));
             fail(code, format_args!("the kernel '{}' failed: {error}", function.name()))
         })
     }
@@ -157,7 +157,7 @@ impl KernelTask {
 pub(crate) fn launch(stream: &Arc<Stream>, params: KernelParams) -> Result<(), aclError> {
     if params.function.host().is_none() {
         let name = params.function.name();
-        let text = format_args!("kernels are not executed, and no host function is registered for '{name}'");
+        let text = format!("kernels are not executed, and no host function is registered for '{name}'");
         return Err(fail(sys::ACL_ERROR_RT_FEATURE_NOT_SUPPORT, text));
     }
     stream.push(crate::core::task::Task::Kernel(KernelTask::new(params)))

@@ -11,6 +11,9 @@ pub(crate) const ALIGN: usize = 64;
 /// How many holes are looked at before fresh address space is taken instead.
 const HOLES_TRIED: usize = 64;
 
+/// No page is larger.
+const LARGEST_PAGE: usize = 64 << 10;
+
 #[derive(Debug)]
 pub(crate) struct Arena {
     size: usize,
@@ -72,8 +75,8 @@ impl Arena {
         Some(start)
     }
 
-    /// Puts a range into quarantine and gives the ranges that leave it, grown by the holes they touch: their pages can go. `memory`
-    /// is how much of the range still has pages.
+    /// Puts a range into quarantine and gives the ranges that leave it, with as much of the holes they touch as can share a page with them:
+    /// their pages can go. `memory` is how much of the range still has pages.
     pub(crate) fn give(&mut self, start: usize, footprint: usize, memory: usize) -> Vec<(usize, usize)> {
         self.quarantine.push_back(Resting { start, footprint, memory });
         self.resting.0 += footprint;
@@ -113,7 +116,10 @@ impl Arena {
         } else {
             self.holes.insert(start, len);
         }
-        Some((start, len))
+        // What is further away has no pages any more. A hole may be as large as the device's memory, and its pages take long to look for.
+        let end = (start + len).min(oldest.start + oldest.footprint + LARGEST_PAGE);
+        let start = start.max(oldest.start.saturating_sub(LARGEST_PAGE));
+        Some((start, end - start))
     }
 }
 
@@ -147,6 +153,23 @@ mod tests {
         }
         // The four holes must have grown together.
         assert_eq!(arena.take(4 * 128), Some(64));
+    }
+
+    #[test]
+    fn what_leaves_the_quarantine_is_no_larger_for_the_hole_it_joins() {
+        let mut arena = Arena::new(1 << 30, (0, 0));
+        let (first, second, third) =
+            (arena.take(1 << 20).unwrap(), arena.take(1 << 20).unwrap(), arena.take(128).unwrap());
+        let end = arena.take(128).unwrap();
+        assert_eq!(arena.give(first, 1 << 20, 1 << 20), [(first, 1 << 20)]);
+        assert_eq!(
+            arena.give(second, 1 << 20, 1 << 20),
+            [(second - LARGEST_PAGE, (1 << 20) + LARGEST_PAGE)],
+            "the page where the two meet goes with the second"
+        );
+        assert_eq!(arena.give(third, 128, 128), [(third - LARGEST_PAGE, LARGEST_PAGE + 128)]);
+        assert_eq!(arena.take(1 << 21), Some(first), "the holes have grown together");
+        assert!(end > third);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) struct Block {
 #[derive(Default)]
 struct Life {
     freed: bool,
-    freed_at: Option<Arc<CallSite>>,
+    freed_at: Option<&'static CallSite>,
     windows: usize,
 }
 
@@ -112,7 +112,7 @@ impl Block {
     }
 
     fn fill(&self, start: usize, len: usize, byte: u8) {
-        // SAFETY: `[start, start + len)` is inside this block, whose bytes are mapped in the alias for as long as `space` lives; the
+        // SAFETY: [mapped] `[start, start + len)` is inside this block, whose bytes are mapped in the alias for as long as `space` lives; the
         // block has them for itself until `give_back`.
         unsafe { libc::memset(self.alias().add(start).cast(), byte.into(), len) };
     }
@@ -198,7 +198,7 @@ impl Backing for Block {
     }
 
     fn bytes(&self, start: usize) -> *mut u8 {
-        // SAFETY: `start` is inside the block (ranges are checked when they are made), and the block inside the alias.
+        // SAFETY: [mapped] `start` is inside the block (ranges are checked when they are made), and the block inside the alias.
         unsafe { self.alias().add(start) }
     }
 

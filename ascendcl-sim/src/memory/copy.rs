@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use ascendcl_sys::{self as sys, aclError, aclrtMemcpyKind};
 
 use super::direction::Direction;
-use super::place::{Location, Opened, Place, classify};
+use super::place::{Location, Opened, Place, Spot};
 use crate::check::{Access, Misuse, misuse};
 use crate::core::{Device, clock, process};
 use crate::error::fail;
@@ -18,13 +18,40 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Which way an asynchronous copy between them goes, and whether it involves plain host memory, which is then copied at once.
-    pub(crate) fn resolve(self, kind: aclrtMemcpyKind) -> Result<(Direction, bool), aclError> {
-        let (to, from) = (classify(self.to), classify(self.from));
-        let direction = Direction::of(to, from, kind)?;
-        let pageable = to == Location::Unregistered || from == Location::Unregistered;
-        Ok((direction, pageable && kind != sys::ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE))
+    /// Which way an asynchronous copy between them goes, and what lies at both ends.
+    pub(crate) fn resolve(self, kind: aclrtMemcpyKind) -> Result<Resolved, aclError> {
+        let located = self.locate();
+        let direction = Direction::of(located.to.location(), located.from.location(), kind)?;
+        let pageable = located.is_plain() && kind != sys::ACL_MEMCPY_HOST_TO_BUF_TO_DEVICE;
+        Ok(Resolved { located, direction, pageable })
     }
+
+    /// What lies there.
+    pub(crate) fn locate(self) -> Located {
+        Located { ends: self, to: Spot::of(self.to), from: Spot::of(self.from) }
+    }
+}
+
+/// Both ends of a copy, looked up.
+pub(crate) struct Located {
+    ends: Ends,
+    to: Spot,
+    from: Spot,
+}
+
+impl Located {
+    /// Whether plain host memory is involved.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.to.location() == Location::Unregistered || self.from.location() == Location::Unregistered
+    }
+}
+
+/// What an asynchronous copy is.
+pub(crate) struct Resolved {
+    pub(crate) located: Located,
+    pub(crate) direction: Direction,
+    /// It involves plain host memory, and is carried out at once.
+    pub(crate) pageable: bool,
 }
 
 /// Rows of a copy; a plain copy is one row.
@@ -39,6 +66,11 @@ pub(crate) struct Shape {
 impl Shape {
     pub(crate) fn row(len: usize) -> Self {
         Self { width: len, height: 1, to_pitch: len, from_pitch: len }
+    }
+
+    /// Whether nothing lies between its rows at either end, or there is but one.
+    fn is_one_row(&self) -> bool {
+        self.height == 1 || self.to_pitch == self.width && self.from_pitch == self.width
     }
 
     fn reads(&self) -> Access {
@@ -63,37 +95,39 @@ impl Shape {
 pub(crate) struct Transfer {
     to: Place,
     from: Place,
-    shape: Shape,
+    /// Rows with gaps; all of both places if there are none. Queues hold many transfers, and few of these.
+    rows: Option<Box<Shape>>,
 }
 
 impl Transfer {
     /// A plain copy between places of the same length.
     pub(crate) fn between(to: Place, from: Place) -> Self {
         debug_assert_eq!(to.len(), from.len());
-        let shape = Shape::row(to.len());
-        Self { to, from, shape }
+        Self { to, from, rows: None }
     }
 
     /// Checks a copy on a stream of `device` between memory that is not plain host memory.
-    pub(crate) fn plan(device: &Device, ends: Ends, shape: Shape) -> Result<Self, aclError> {
-        let to = tracked(ends.to, shape.extent(shape.to_pitch)?)?;
-        let from = tracked(ends.from, shape.extent(shape.from_pitch)?)?;
+    pub(crate) fn plan(device: &Device, copy: Located, shape: Shape) -> Result<Self, aclError> {
+        let to = tracked(copy.to, copy.ends.to, shape.extent(shape.to_pitch)?)?;
+        let from = tracked(copy.from, copy.ends.from, shape.extent(shape.from_pitch)?)?;
         for place in [&to, &from] {
             place.check_reach(device, "an asynchronous copy")?;
         }
-        Ok(Self { to, from, shape })
+        let rows = (!shape.is_one_row()).then(|| Box::new(shape));
+        Ok(Self { to, from, rows })
     }
 
     pub(crate) fn run(&self) -> Result<(), aclError> {
-        let (to, from) = (self.to.open(self.shape.writes())?, self.from.open(self.shape.reads())?);
-        // SAFETY: `plan` and `between` checked that both places are as long as the shape's extent.
-        unsafe { copy_rows(&to, &from, self.shape) };
+        let shape = self.rows.as_deref().copied().unwrap_or_else(|| Shape::row(self.to.len()));
+        let (to, from) = (self.to.open(shape.writes())?, self.from.open(shape.reads())?);
+        // SAFETY: [caller, mapped] `plan` and `between` checked that both places are as long as the shape's extent.
+        unsafe { copy_rows(&to, &from, shape) };
         Ok(())
     }
 }
 
-fn tracked(pointer: *const c_void, len: usize) -> Result<Place, aclError> {
-    Place::find(pointer, len)?.ok_or_else(|| {
+fn tracked(spot: Spot, pointer: *const c_void, len: usize) -> Result<Place, aclError> {
+    spot.place(pointer, len)?.ok_or_else(|| {
         // Classified as something else a moment ago: another thread has just freed it.
         fail(sys::ACL_ERROR_RT_PARAM_INVALID, format_args!("{pointer:p} is plain host memory"))
     })
@@ -111,12 +145,12 @@ impl Staged {
     /// # Safety
     /// `from` is readable for `len` bytes, unless it is tracked memory.
     pub(crate) unsafe fn plan(device: &Device, ends: Ends, len: usize) -> Result<Self, aclError> {
-        let to = tracked(ends.to, len)?;
+        let to = tracked(Spot::of(ends.to), ends.to, len)?;
         to.check_reach(device, "an asynchronous copy")?;
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let from = unsafe { open(ends.from.cast_mut(), len, Access::READ) }?;
         let mut bytes = vec![0u8; len];
-        // SAFETY: the vector is `len` bytes long, and so is the source.
+        // SAFETY: [memory, caller] the vector is `len` bytes long, and so is the source.
         unsafe { Opened::Host(bytes.as_mut_ptr()).copy_from(0, &from, 0, len) };
         Ok(Self { bytes, to })
     }
@@ -144,7 +178,7 @@ pub(crate) unsafe fn copy_blocking(device: &Device, ends: Ends, shape: Shape) ->
     let to = to.map_or(Ok(Opened::Host(ends.to.cast())), |place| place.open(shape.writes()))?;
     let from =
         from.map_or(Ok(Opened::Host(ends.from.cast_mut().cast())), |place| place.open(shape.reads()))?;
-    // SAFETY: tracked memory was checked against the extent; the rest is the caller's contract.
+    // SAFETY: [caller, mapped] tracked memory was checked against the extent; the rest is the caller's contract.
     unsafe { copy_rows(&to, &from, shape) };
     Ok(())
 }
@@ -153,12 +187,12 @@ pub(crate) unsafe fn copy_blocking(device: &Device, ends: Ends, shape: Shape) ->
 /// Both ends reach as far as `shape` says.
 unsafe fn copy_rows(to: &Opened, from: &Opened, shape: Shape) {
     spend(shape.width.saturating_mul(shape.height), to.is_on_device() == from.is_on_device());
-    if shape.to_pitch == shape.width && shape.from_pitch == shape.width {
-        // SAFETY: rows without gaps are one row.
+    if shape.is_one_row() {
+        // SAFETY: [caller] rows without gaps are one row.
         return unsafe { to.copy_from(0, from, 0, shape.width * shape.height) };
     }
     for row in 0..shape.height {
-        // SAFETY: each row is inside the extent (contract).
+        // SAFETY: [caller] each row is inside the extent (contract).
         unsafe { to.copy_from(row * shape.to_pitch, from, row * shape.from_pitch, shape.width) };
     }
 }
@@ -209,7 +243,7 @@ fn spend(bytes: usize, inside: bool) {
 pub(crate) fn fill(place: &Place, byte: u8) -> Result<(), aclError> {
     let opened = place.open(Access::WRITE)?;
     spend(place.len(), true);
-    // SAFETY: a place is as long as it says.
+    // SAFETY: [caller, mapped] a place is as long as it says.
     unsafe { opened.fill(byte, place.len()) };
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! Allocators that the program registers for streams. They are kept and given back; models here need no memory besides what the program
-//! gives them, so nothing asks an allocator.
+//! Allocators that the program registers for streams. Models of dynamic shape ask them: see [`crate::model`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +22,9 @@ pub(crate) struct Functions {
     pub(crate) address: aclrtAllocatorGetAddrFromBlockFunc,
 }
 
-// SAFETY: the object is the program's, which calls it from the threads it likes and has us do so; we never look inside.
+// SAFETY: [threads] the object is the program's, which calls it from the threads it likes and has us do so; we never look inside.
 unsafe impl Send for Functions {}
-// SAFETY: as above.
+// SAFETY: [threads] as above.
 unsafe impl Sync for Functions {}
 
 impl Functions {

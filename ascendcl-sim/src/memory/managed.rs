@@ -19,7 +19,8 @@ use crate::check::{Access, Place, Shadow};
 use crate::error::fail;
 use crate::lock::Mutex;
 
-/// Where managed memory lies.
+/// Where managed memory lies, unless that belongs to something else: the shadow of a sanitizer for example. Then it lies
+/// wherever there is room.
 const START: usize = 0x900_0000_0000;
 const LEN: usize = 3 << 40;
 /// More is not poisoned: it would take long, and all of it would exist at once.
@@ -90,11 +91,15 @@ struct All {
 static ALL: Mutex<All> = Mutex::new(All { live: BTreeMap::new(), next: START });
 
 impl All {
-    /// Address space of `len` bytes: behind the last piece, else where it was first free.
+    /// Address space of `len` bytes: behind the last piece, else where it was first free, else anywhere.
     fn map(&mut self, len: usize) -> std::io::Result<Mapping> {
+        if self.live.values().map(|entry| entry.managed.mapped()).sum::<usize>() > LEN - len {
+            return Err(std::io::Error::other("its address range is used up"));
+        }
         let mut start = self.next;
         for _ in 0..2 {
-            let taken = self.live.range(start..).map(|(&first, entry)| (first, entry.managed.mapped()));
+            let taken =
+                self.live.range(start..START + LEN).map(|(&first, entry)| (first, entry.managed.mapped()));
             for (first, bytes) in taken.chain([(START + LEN, 0)]) {
                 if first - start >= len
                     && let Ok(mapping) = Mapping::at(start, len)
@@ -106,7 +111,7 @@ impl All {
             }
             start = START;
         }
-        Err(std::io::Error::other("its address range is used up"))
+        Mapping::anonymous_aligned(len, HUGE_PAGE)
     }
 }
 
@@ -126,7 +131,7 @@ pub(crate) fn allocate_managed(device: i32, size: usize) -> Result<*mut c_void, 
     let mapping = all.map(len).map_err(|error| failed(&error))?;
     let base = mapping.base();
     if len <= POISONED {
-        // SAFETY: all of it is mapped, writable and ours.
+        // SAFETY: [mapped] all of it is mapped, writable and ours.
         unsafe { libc::memset(base.cast(), FRESH.into(), len) };
     }
     // Past the last page that it asked for the program faults.

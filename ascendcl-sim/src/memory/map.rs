@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 
 /// The memory of this machine, in bytes.
 pub(crate) fn physical_memory() -> usize {
-    // SAFETY: sysconf has no preconditions.
+    // SAFETY: [os] sysconf has no preconditions.
     let pages = unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) };
     usize::try_from(pages).map_or(usize::MAX, |pages| pages.saturating_mul(page_size()))
 }
@@ -16,7 +16,7 @@ pub(crate) fn page_size() -> usize {
     use std::sync::OnceLock;
     static SIZE: OnceLock<usize> = OnceLock::new();
     *SIZE.get_or_init(|| {
-        // SAFETY: sysconf has no preconditions.
+        // SAFETY: [os] sysconf has no preconditions.
         let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         usize::try_from(size).unwrap_or(4096)
     })
@@ -29,9 +29,9 @@ pub(crate) struct Mapping {
     len: usize,
 }
 
-// SAFETY: a mapping is plain address space; who may touch its bytes is up to the owner.
+// SAFETY: [threads] a mapping is plain address space; who may touch its bytes is up to the owner.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; the methods that change the mapping only replace pages.
+// SAFETY: [threads] as above; the methods that change the mapping only replace pages.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
@@ -42,8 +42,17 @@ impl Mapping {
 
     /// [`reserve`](Self::reserve) at a multiple of `align`, a power of two of whole pages.
     pub(crate) fn reserve_aligned(len: usize, align: usize) -> io::Result<Self> {
+        Self::aligned(len, align, Self::reserve)
+    }
+
+    /// [`anonymous`](Self::anonymous) at a multiple of `align`, a power of two of whole pages.
+    pub(crate) fn anonymous_aligned(len: usize, align: usize) -> io::Result<Self> {
+        Self::aligned(len, align, Self::anonymous)
+    }
+
+    fn aligned(len: usize, align: usize, map: impl FnOnce(usize) -> io::Result<Self>) -> io::Result<Self> {
         let room = len.checked_add(align).ok_or_else(|| io::Error::other("size overflows"))?;
-        let mut whole = Self::reserve(room)?;
+        let mut whole = map(room)?;
         let before = whole.base().addr().next_multiple_of(align) - whole.base().addr();
         whole.trim(before, len);
         Ok(whole)
@@ -58,7 +67,7 @@ impl Mapping {
     fn trim(&mut self, start: usize, len: usize) {
         assert!(start.checked_add(len).is_some_and(|end| end <= self.len));
         let after = start + len;
-        // SAFETY: both ranges are inside this mapping (checked above), which we own and nobody uses yet; the kernel refuses empty ranges.
+        // SAFETY: [os, mapped] both ranges are inside this mapping (checked above), which we own and nobody uses yet; the kernel refuses empty ranges.
         unsafe {
             libc::munmap(self.base().cast(), start);
             libc::munmap(self.base().add(after).cast(), self.len - after);
@@ -79,6 +88,21 @@ impl Mapping {
         Self::new(memory.len, access, libc::MAP_SHARED | libc::MAP_NORESERVE, memory.file.as_raw_fd())
     }
 
+    /// A view of the whole of `memory` that nobody can read or write until it is [opened](Self::open).
+    pub(crate) fn closed_view(memory: &SharedMemory) -> io::Result<Self> {
+        let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
+        Self::new(memory.len, libc::PROT_NONE, flags, memory.file.as_raw_fd())
+    }
+
+    /// Makes `[start, start + len)`, which are whole pages, readable and writable.
+    pub(crate) fn open(&self, start: usize, len: usize) -> io::Result<()> {
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len));
+        // SAFETY: [os, mapped] the range is inside this mapping (checked above), which we own; access is only added.
+        let done =
+            unsafe { libc::mprotect(self.base().add(start).cast(), len, libc::PROT_READ | libc::PROT_WRITE) };
+        if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// Readable and writable anonymous memory at `address`; an error if something is there.
     pub(crate) fn at(address: usize, len: usize) -> io::Result<Self> {
         Self::claim(address, len, libc::PROT_READ | libc::PROT_WRITE)
@@ -86,7 +110,7 @@ impl Mapping {
 
     fn claim(address: usize, len: usize, access: i32) -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
-        // SAFETY: the kernel takes the address only if nobody uses the range; old ones take it for a hint.
+        // SAFETY: [os] the kernel takes the address only if nobody uses the range; old ones take it for a hint.
         let base = unsafe { libc::mmap(ptr::without_provenance_mut(address), len, access, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -112,7 +136,7 @@ impl Mapping {
 
     fn at_offset(len: usize, access: i32, flags: i32, file: i32, offset: usize) -> io::Result<Self> {
         let offset = libc::off_t::try_from(offset).map_err(|_| io::Error::other("offset too large"))?;
-        // SAFETY: without MAP_FIXED the kernel picks a range nobody uses.
+        // SAFETY: [os] without MAP_FIXED the kernel picks a range nobody uses.
         let base = unsafe { libc::mmap(ptr::null_mut(), len, access, flags, file, offset) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -134,7 +158,7 @@ impl Mapping {
         assert!(start.checked_add(len).is_some_and(|end| end <= self.len) && len <= memory.len);
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_NORESERVE | libc::MAP_FIXED;
-        // SAFETY: the range is inside this mapping (checked above), which we own, so nothing else is replaced.
+        // SAFETY: [os, mapped] the range is inside this mapping (checked above), which we own, so nothing else is replaced.
         let shown = unsafe {
             libc::mmap(self.base().add(start).cast(), len, access, flags, memory.file.as_raw_fd(), 0)
         };
@@ -145,7 +169,7 @@ impl Mapping {
     pub(crate) fn seal(&self, start: usize, len: usize) {
         assert!(start.checked_add(len).is_some_and(|end| end <= self.len));
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
-        // SAFETY: the range is inside this mapping (checked above), which we own, so nothing else is replaced.
+        // SAFETY: [os, mapped] the range is inside this mapping (checked above), which we own, so nothing else is replaced.
         let sealed = unsafe { libc::mmap(self.base().add(start).cast(), len, libc::PROT_NONE, flags, -1, 0) };
         if sealed == libc::MAP_FAILED {
             // Still mapped and readable: less strict than wanted, but sound.
@@ -156,7 +180,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: we own the whole range, and whoever dropped us holds no pointer into it any more.
+        // SAFETY: [os, mapped] we own the whole range, and whoever dropped us holds no pointer into it any more.
         unsafe { libc::munmap(self.base().cast(), self.len) };
     }
 }
@@ -173,15 +197,15 @@ pub(crate) struct SharedMemory {
 
 impl SharedMemory {
     pub(crate) fn new(len: usize) -> io::Result<Self> {
-        // SAFETY: the name is NUL-terminated and the flag is defined for memfd_create.
+        // SAFETY: [os] the name is NUL-terminated and the flag is defined for memfd_create.
         let file = unsafe { libc::memfd_create(c"ascendcl-sim-device".as_ptr(), libc::MFD_CLOEXEC) };
         if file < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor was just made and belongs to nobody else.
+        // SAFETY: [os] the descriptor was just made and belongs to nobody else.
         let file = unsafe { OwnedFd::from_raw_fd(file) };
         let size = libc::off_t::try_from(len).map_err(|_| io::Error::other("device memory too large"))?;
-        // SAFETY: the descriptor is open for writing.
+        // SAFETY: [os] the descriptor is open for writing.
         if unsafe { libc::ftruncate(file.as_raw_fd(), size) } != 0 {
             return Err(io::Error::last_os_error());
         }
@@ -196,11 +220,11 @@ impl SharedMemory {
     /// The number by which the system knows it, whatever descriptor it is reached by.
     pub(crate) fn node(&self) -> io::Result<u64> {
         let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: the descriptor is open, and the place is large enough.
+        // SAFETY: [os] the descriptor is open, and the place is large enough.
         if unsafe { libc::fstat(self.file.as_raw_fd(), stat.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: filled by the call.
+        // SAFETY: [bits] filled by the call.
         Ok(unsafe { stat.assume_init() }.st_ino)
     }
 
@@ -221,7 +245,7 @@ impl SharedMemory {
     pub(crate) fn write_at(&self, start: usize, mut bytes: &[u8]) -> io::Result<()> {
         let mut at = start;
         while !bytes.is_empty() {
-            // SAFETY: the descriptor is open and the bytes are readable.
+            // SAFETY: [os] the descriptor is open and the bytes are readable.
             let done = unsafe {
                 libc::pwrite(self.file.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), at as libc::off_t)
             };
@@ -235,7 +259,7 @@ impl SharedMemory {
     pub(crate) fn read_at(&self, start: usize, mut bytes: &mut [u8]) -> io::Result<()> {
         let mut at = start;
         while !bytes.is_empty() {
-            // SAFETY: the descriptor is open and the bytes are writable.
+            // SAFETY: [os] the descriptor is open and the bytes are writable.
             let done = unsafe {
                 libc::pread(self.file.as_raw_fd(), bytes.as_mut_ptr().cast(), bytes.len(), at as libc::off_t)
             };
@@ -259,7 +283,7 @@ impl SharedMemory {
             return;
         }
         let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        // SAFETY: the descriptor is open for writing; the range is inside the file or past its end, both of which are allowed.
+        // SAFETY: [os] the descriptor is open for writing; the range is inside the file or past its end, both of which are allowed.
         let done = unsafe {
             libc::fallocate(self.file.as_raw_fd(), mode, first as libc::off_t, (end - first) as libc::off_t)
         };

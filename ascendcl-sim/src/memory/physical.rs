@@ -119,7 +119,7 @@ impl Piece {
 
     /// Where the simulator reads and writes the bytes.
     pub(super) fn alias(&self) -> *mut u8 {
-        // SAFETY: `first` is inside the alias.
+        // SAFETY: [mapped] `first` is inside the alias.
         unsafe { self.alias.base().add(self.first) }
     }
 
@@ -137,7 +137,7 @@ impl Piece {
     }
 
     fn fill(&self, start: usize, len: usize) {
-        // SAFETY: the range is inside the piece, which is mapped in the alias; nobody has touched these bytes yet.
+        // SAFETY: [mapped] the range is inside the piece, which is mapped in the alias; nobody has touched these bytes yet.
         unsafe { libc::memset(self.alias().add(start).cast(), FRESH.into(), len) };
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct PinnedBlock {
 #[derive(Default)]
 struct Life {
     freed: bool,
-    freed_at: Option<Arc<CallSite>>,
+    freed_at: Option<&'static CallSite>,
     windows: usize,
     mapping: Option<Mapping>,
 }
@@ -203,9 +203,9 @@ pub(crate) fn malloc_host(size: usize, same_address: bool) -> Result<*mut c_void
     let mapping = Mapping::anonymous(whole).map_err(|error| failed(&error))?;
     mapping.seal(data, page);
     // The data ends at the guard page, so that writing past it faults.
-    // SAFETY: `rounded <= data`, and `data` bytes are mapped.
+    // SAFETY: [mapped] `rounded <= data`, and `data` bytes are mapped.
     let start = unsafe { mapping.base().add(data - rounded) };
-    // SAFETY: `rounded` bytes from `start` are mapped, writable and ours.
+    // SAFETY: [mapped] `rounded` bytes from `start` are mapped, writable and ours.
     unsafe { libc::memset(start.cast(), FRESH.into(), rounded) };
     let address = start.expose_provenance();
     let life = Mutex::new(Life { mapping: Some(mapping), ..Life::default() });

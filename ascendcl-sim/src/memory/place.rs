@@ -2,13 +2,14 @@
 
 use core::ffi::c_void;
 use std::fmt;
+use std::sync::Arc;
 
 use ascendcl_sys::{self as sys, aclError};
 
-use super::pinned::{self, PinnedBytes, PinnedRange};
+use super::pinned::{self, PinnedBlock, PinnedBytes, PinnedRange};
 use super::poison::FREED;
-use super::range::{DeviceBytes, DeviceRange, device_range};
-use super::region;
+use super::range::{DeviceBytes, DeviceRange, range_in};
+use super::region::{self, Region};
 use crate::check::Access;
 use crate::core::Device;
 use crate::error::fail;
@@ -39,12 +40,53 @@ impl fmt::Display for Location {
 
 /// What kind of memory `pointer` points to.
 pub(crate) fn classify(pointer: *const c_void) -> Location {
-    if let Some(region) = region::of(pointer) {
-        region.location()
-    } else if pinned::find(pointer).is_some() {
-        Location::Pinned
-    } else {
-        Location::Unregistered
+    Spot::of(pointer).location()
+}
+
+/// What answers for an address: looked up once for all there is to know.
+pub(super) enum Spot {
+    Region(Arc<dyn Region>),
+    /// A piece of pinned memory, and the offset there.
+    Pinned(Arc<PinnedBlock>, usize),
+    Plain,
+}
+
+impl Spot {
+    pub(super) fn of(pointer: *const c_void) -> Self {
+        if let Some(region) = region::of(pointer) {
+            return Self::Region(region);
+        }
+        pinned::find(pointer).map_or(Self::Plain, |(block, start)| Self::Pinned(block, start))
+    }
+
+    pub(super) fn location(&self) -> Location {
+        match self {
+            Self::Region(region) => region.location(),
+            Self::Pinned(..) => Location::Pinned,
+            Self::Plain => Location::Unregistered,
+        }
+    }
+
+    /// The tracked memory at `pointer`, checked; `None` for plain host memory.
+    pub(super) fn place(self, pointer: *const c_void, len: usize) -> Result<Option<Place>, aclError> {
+        match self {
+            Self::Region(region) => {
+                let range = range_in(&*region, pointer, len)?;
+                if !range.copyable() {
+                    return Err(fail(
+                        sys::ACL_ERROR_RT_PARAM_INVALID,
+                        format_args!(
+                            "{pointer:p} is registered host memory as kernels see it: copies use its host address"
+                        ),
+                    ));
+                }
+                Ok(Some(Place::Device(range)))
+            }
+            Self::Pinned(block, start) => {
+                pinned::range((block, start), pointer, len).map(|range| Some(Place::Pinned(range)))
+            }
+            Self::Plain => Ok(None),
+        }
     }
 }
 
@@ -58,22 +100,7 @@ pub(crate) enum Place {
 impl Place {
     /// The tracked memory at `pointer`, checked; `None` for plain host memory.
     pub(crate) fn find(pointer: *const c_void, len: usize) -> Result<Option<Self>, aclError> {
-        if region::of(pointer).is_some() {
-            let range = device_range(pointer, len)?;
-            if !range.copyable() {
-                return Err(fail(
-                    sys::ACL_ERROR_RT_PARAM_INVALID,
-                    format_args!(
-                        "{pointer:p} is registered host memory as kernels see it: copies use its host address"
-                    ),
-                ));
-            }
-            return Ok(Some(Self::Device(range)));
-        }
-        match pinned::find(pointer) {
-            Some(found) => pinned::range(found, pointer, len).map(|range| Some(Self::Pinned(range))),
-            None => Ok(None),
-        }
+        Spot::of(pointer).place(pointer, len)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -111,7 +138,7 @@ impl Place {
     pub(crate) fn read(&self) -> Result<Vec<u8>, aclError> {
         let opened = self.open(Access::READ)?;
         let mut bytes = vec![0; self.len()];
-        // SAFETY: the vector is as long as this place.
+        // SAFETY: [memory] the vector is as long as this place.
         unsafe { Opened::Host(bytes.as_mut_ptr()).copy_from(0, &opened, 0, self.len()) };
         Ok(bytes)
     }
@@ -120,7 +147,7 @@ impl Place {
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), aclError> {
         assert!(bytes.len() <= self.len(), "write past the end of a place");
         let opened = self.open(Access::WRITE)?;
-        // SAFETY: the length was just checked, and the source is only read.
+        // SAFETY: [memory] the length was just checked, and the source is only read.
         unsafe { opened.copy_from(0, &Opened::Host(bytes.as_ptr().cast_mut()), 0, bytes.len()) };
         Ok(())
     }
@@ -172,12 +199,12 @@ impl Opened {
     /// Both ranges lie inside what was opened; for host memory: inside memory that is readable or writable.
     pub(crate) unsafe fn copy_from(&self, to: usize, source: &Self, from: usize, len: usize) {
         match (self.pointer(), source.pointer()) {
-            // SAFETY: both ranges are valid (contract). The memory is outside of anything Rust holds a reference to; if the program
+            // SAFETY: [caller] both ranges are valid (contract). The memory is outside of anything Rust holds a reference to; if the program
             // lets two operations race on it, the bytes are arbitrary, as on a card.
             (Some(to_base), Some(from_base)) => unsafe {
                 libc::memmove(to_base.add(to).cast(), from_base.add(from).cast(), len);
             },
-            // SAFETY: as above.
+            // SAFETY: [caller] as above.
             (Some(to_base), None) => unsafe {
                 libc::memset(to_base.add(to).cast(), FREED.into(), len);
             },
@@ -191,7 +218,7 @@ impl Opened {
     /// As for [`copy_from`](Self::copy_from).
     pub(crate) unsafe fn fill(&self, byte: u8, len: usize) {
         if let Some(pointer) = self.pointer() {
-            // SAFETY: the range is valid (contract).
+            // SAFETY: [caller] the range is valid (contract).
             unsafe { libc::memset(pointer.cast(), byte.into(), len) };
         }
     }
@@ -203,7 +230,7 @@ impl Opened {
     pub(crate) unsafe fn fill_words(&self, word: u32, count: usize) {
         if let Some(pointer) = self.pointer() {
             for index in 0..count {
-                // SAFETY: the range is valid (contract); nothing is said about its alignment.
+                // SAFETY: [caller] the range is valid (contract); nothing is said about its alignment.
                 unsafe { pointer.cast::<u32>().add(index).write_unaligned(word) };
             }
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use ascendcl_sys::{self as sys, aclError};
 
+use super::region::Region;
 use super::{keyed, pool, region, registered};
 use crate::check::{Access, Mark, Misuse, misuse};
 use crate::core::{Device, value};
@@ -119,6 +120,10 @@ impl DeviceRange {
     /// 507013.
     pub(crate) fn open(&self, access: Access) -> Result<DeviceBytes, aclError> {
         self.backing.begin(access, self.start, self.len)?;
+        if access.writes() {
+            // Before the bytes are there: who waits for them may see them at once, and has to know then what is known here.
+            self.values().race().post();
+        }
         Ok(DeviceBytes { range: self.clone(), writes: access.writes() })
     }
 
@@ -164,7 +169,7 @@ impl DeviceBytes {
     /// A copy of the bytes.
     pub(crate) fn read_to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len()];
-        // SAFETY: source and destination are `len` bytes long; the vector is new, so they do not overlap.
+        // SAFETY: [memory] source and destination are `len` bytes long; the vector is new, so they do not overlap.
         unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), self.as_ptr().cast(), self.len()) };
         bytes
     }
@@ -175,7 +180,7 @@ impl DeviceBytes {
             offset.checked_add(bytes.len()).is_some_and(|end| end <= self.len()),
             "write past the window"
         );
-        // SAFETY: the range was just checked; host memory and device alias do not overlap.
+        // SAFETY: [mapped] the range was just checked; host memory and device alias do not overlap.
         unsafe { libc::memcpy(self.as_mut_ptr().add(offset).cast(), bytes.as_ptr().cast(), bytes.len()) };
     }
 }
@@ -202,14 +207,43 @@ pub(crate) fn live(pointer: *const c_void) -> Option<(Arc<dyn Backing>, usize)> 
 
 /// A checked window over one live piece of memory: 107000 if `[pointer, pointer + len)` is not all inside one.
 pub(crate) fn device_range(pointer: *const c_void, len: usize) -> Result<DeviceRange, aclError> {
-    let invalid = |why: &dyn std::fmt::Display| fail(sys::ACL_ERROR_RT_PARAM_INVALID, why);
-    let (backing, start) = live(pointer).ok_or_else(|| match region::of(pointer) {
-        Some(region) => invalid(&format_args!(
+    match region::of(pointer) {
+        Some(region) => range_in(&*region, pointer, len),
+        None => {
+            let found = registered::at_host_address(pointer.addr());
+            check_len(
+                found.ok_or_else(|| invalid(&format_args!("{pointer:p} is not an address of a device")))?,
+                pointer,
+                len,
+            )
+        }
+    }
+}
+
+/// [`device_range`] for an address in `region`.
+pub(super) fn range_in(
+    region: &dyn Region,
+    pointer: *const c_void,
+    len: usize,
+) -> Result<DeviceRange, aclError> {
+    let gone = || {
+        invalid(&format_args!(
             "{pointer:p} is inside no live allocation of {}: it was freed, or is out of bounds",
             region.location()
-        )),
-        None => invalid(&format_args!("{pointer:p} is not an address of a device")),
-    })?;
+        ))
+    };
+    check_len(region.find(pointer.addr()).ok_or_else(gone)?, pointer, len)
+}
+
+fn invalid(why: &dyn std::fmt::Display) -> aclError {
+    fail(sys::ACL_ERROR_RT_PARAM_INVALID, why)
+}
+
+fn check_len(
+    (backing, start): (Arc<dyn Backing>, usize),
+    pointer: *const c_void,
+    len: usize,
+) -> Result<DeviceRange, aclError> {
     if len > backing.size() - start {
         misuse(
             Misuse::PastTheEnd,

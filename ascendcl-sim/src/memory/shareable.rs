@@ -88,9 +88,9 @@ pub(super) fn refused(what: impl std::fmt::Display, error: &OpenError) -> aclErr
 
 /// `aclrtMemImportFromShareableHandle` after its checks: a handle for the memory of another process.
 pub(crate) fn import(number: u64, device: &Device) -> Result<*mut c_void, aclError> {
-    let shown = format_args!("{number:#x}");
-    let key = Name::look_up(&name_of(number)).ok_or_else(|| refused(shown, &OpenError::Unknown))?;
-    let piece = offer::take(&key, device.id()).map_err(|error| refused(shown, &error))?;
+    let shown = format!("{number:#x}");
+    let key = Name::look_up(&name_of(number)).ok_or_else(|| refused(&shown, &OpenError::Unknown))?;
+    let piece = offer::take(&key, device.id()).map_err(|error| refused(&shown, &error))?;
     reach(device, piece.home());
     physical::adopt(piece)
 }

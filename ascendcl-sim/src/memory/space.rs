@@ -23,6 +23,11 @@ use crate::lock::{Mutex, RwLock};
 const QUARANTINE: usize = 32 << 20;
 /// Address space beyond the capacity, so that quarantine and fragmentation do not eat into it.
 const SLACK: usize = 1 << 30;
+/// No device gets less address space, if it has as much memory.
+const LEAST: usize = 1 << 30;
+/// The alias is opened in steps of so many bytes, up to the end of the farthest allocation there ever was. What lies beyond nobody
+/// touches by mistake; nor does a tool that looks through all memory of the process, for which the kernel would have to make it up.
+const STEP: usize = 32 << 20;
 
 /// The address range of a device.
 pub(crate) struct Space {
@@ -32,17 +37,58 @@ pub(crate) struct Space {
     alias: Mapping,
     memory: SharedMemory,
     arena: Mutex<Arena>,
+    /// So many bytes from offset 0 on are readable and writable.
+    open: Mutex<usize>,
 }
 
 impl Space {
+    /// With less address space than the device has memory where the process cannot have as much, under a limit or in a tool like valgrind:
+    /// few programs fill a device.
     fn new(device: i32, capacity: usize, host_access: bool) -> io::Result<Self> {
-        let len = capacity * 2 + SLACK;
+        let mut len = capacity * 2 + SLACK;
+        loop {
+            match Self::reserve(device, capacity, host_access, len) {
+                Err(error) if len / 4 < LEAST => return Err(error),
+                Err(error) => {
+                    log::debug!("device {device} gets less than {len} bytes of address space: {error}");
+                    len = (len / 4).next_multiple_of(STEP);
+                }
+                space => return space,
+            }
+        }
+    }
+
+    fn reserve(device: i32, capacity: usize, host_access: bool, len: usize) -> io::Result<Self> {
         let memory = SharedMemory::new(len)?;
-        let alias = Mapping::view(&memory)?;
+        let alias = Mapping::closed_view(&memory)?;
         // As on a PCIe card the device's addresses mean nothing to the host, unless the card is said to be in RC form.
-        let address = if host_access { Mapping::view(&memory)? } else { Mapping::reserve(len)? };
-        let arena = Mutex::new(Arena::new(len, (capacity, QUARANTINE)));
-        Ok(Self { device, host_access, address, alias, memory, arena })
+        let address = if host_access { Mapping::closed_view(&memory)? } else { Mapping::reserve(len)? };
+        let arena = Mutex::new(Arena::new(len, (capacity.min(len / 2), QUARANTINE)));
+        Ok(Self { device, host_access, address, alias, memory, arena, open: Mutex::new(0) })
+    }
+
+    /// Finds room for a footprint: its offset.
+    fn take(&self, footprint: usize) -> io::Result<usize> {
+        let taken = self.arena.lock().take(footprint);
+        let offset = taken.ok_or_else(|| io::Error::other("no room in the address range"))?;
+        if let Err(error) = self.open_to(offset + footprint) {
+            self.give_back(offset, footprint, 0);
+            return Err(error);
+        }
+        Ok(offset)
+    }
+
+    fn open_to(&self, end: usize) -> io::Result<()> {
+        let mut open = self.open.lock();
+        if end > *open {
+            let end = end.next_multiple_of(STEP).min(self.alias.len());
+            self.alias.open(*open, end - *open)?;
+            if self.host_access {
+                self.address.open(*open, end - *open)?;
+            }
+            *open = end;
+        }
+        Ok(())
     }
 
     pub(super) fn device(&self) -> i32 {
@@ -55,7 +101,7 @@ impl Space {
 
     pub(super) fn alias(&self, offset: usize) -> *mut u8 {
         debug_assert!(offset < self.alias.len());
-        // SAFETY: offsets come from the arena, which is as long as the alias.
+        // SAFETY: [mapped] offsets come from the arena, which is as long as the alias. What was taken from it is open.
         unsafe { self.alias.base().add(offset) }
     }
 
@@ -177,12 +223,7 @@ impl DeviceMemory {
         })?;
         let allocated = self.space().and_then(|space| {
             let footprint = Arena::footprint(padded).ok_or_else(|| io::Error::other("size overflows"))?;
-            let offset = space
-                .arena
-                .lock()
-                .take(footprint)
-                .ok_or_else(|| io::Error::other("address range is fragmented"))?;
-            Ok((Arc::clone(space), offset, footprint))
+            Ok((Arc::clone(space), space.take(footprint)?, footprint))
         });
         let (space, offset, footprint) = match allocated {
             Ok(allocated) => allocated,
@@ -225,13 +266,12 @@ impl DeviceMemory {
             return Ok(space);
         }
         let new = Arc::new(Space::new(self.device, self.capacity, self.host_access)?);
-        let space = self.space.get_or_init(|| Arc::clone(&new));
-        if Arc::ptr_eq(space, &new) {
-            let start = space.address.base().addr();
+        Ok(self.space.get_or_init(|| {
+            // Before another thread finds the space and allocates in it.
             let this: Arc<dyn Region> = Arc::<Self>::clone(self);
-            region::register(start, space.address.len(), Arc::downgrade(&this));
-        }
-        Ok(space)
+            region::register(new.address.base().addr(), new.address.len(), Arc::downgrade(&this));
+            new
+        }))
     }
 
     fn offset_of(&self, address: usize) -> Option<usize> {
@@ -262,5 +302,63 @@ impl Region for DeviceMemory {
         self.accounts.give(entry.charge);
         entry.block.free();
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    /// Whoever gets an address finds out at once what it is, also while another thread sets the address space up.
+    #[test]
+    fn the_first_allocations_of_several_threads_are_known() {
+        for _ in 0..2000 {
+            let (memory, barrier) = (DeviceMemory::new(0, 1 << 24, false), Barrier::new(4));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        let address = memory.allocate_internal(4096).unwrap();
+                        assert!(region::of(address).is_some(), "{address:p} is taken for memory of the host");
+                    });
+                }
+            });
+            memory.release_all();
+        }
+    }
+
+    /// As where the address space of processes is limited.
+    #[test]
+    fn a_device_with_more_memory_than_there_is_address_space() {
+        let memory = DeviceMemory::new(0, 1 << 47, false);
+        let address = memory.allocate_internal(4096).unwrap();
+        assert!(region::of(address).is_some());
+        assert_eq!(memory.release_all(), 1);
+    }
+
+    #[test]
+    fn only_what_was_taken_is_open() {
+        for host_access in [false, true] {
+            let space = Space::new(0, 8 << 30, host_access).unwrap();
+            let readable = |address: *mut u8| {
+                let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+                maps.lines().any(|line| {
+                    let (range, rest) = line.split_once(' ').unwrap();
+                    let (start, end) = range.split_once('-').unwrap();
+                    let number = |text| usize::from_str_radix(text, 16).unwrap();
+                    (number(start)..number(end)).contains(&address.addr()) && rest.starts_with("rw")
+                })
+            };
+            assert!(!readable(space.alias(0)));
+            let small = space.take(4096).unwrap();
+            assert!(readable(space.alias(small)) && readable(space.alias(small + 4095)));
+            assert!(!readable(space.alias(2 * STEP)));
+            let large = space.take(3 * STEP).unwrap();
+            assert!(readable(space.alias(large)) && readable(space.alias(large + 3 * STEP - 1)));
+            assert!(!readable(space.alias(8 << 30)));
+            assert_eq!(readable(space.address(large)), host_access);
+            assert!(!readable(space.address(8 << 30)));
+        }
     }
 }

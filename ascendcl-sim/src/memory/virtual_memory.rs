@@ -140,7 +140,7 @@ impl Backing for Mapped {
     }
 
     fn bytes(&self, start: usize) -> *mut u8 {
-        // SAFETY: `start` is inside what is mapped (ranges are checked when they are made), which is not longer than the piece.
+        // SAFETY: [mapped] `start` is inside what is mapped (ranges are checked when they are made), which is not longer than the piece.
         unsafe { self.piece.alias().add(start) }
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn claim(
     let name = tensor.name.to_string_lossy();
     let (address, size) = (region.address, region.size);
     if address.is_null() {
-        let text = format_args!("the data buffer of {what} {index} '{name}' has no address");
+        let text = format!("the data buffer of {what} {index} '{name}' has no address");
         return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
     }
     let needed = if sized { tensor.size } else { 0 };
@@ -84,7 +84,7 @@ pub(crate) fn claim(
         ));
     }
     let refused = |why: &dyn std::fmt::Display| {
-        let text = format_args!("the memory of {what} {index} '{name}' at {address:p} {why}");
+        let text = format!("the memory of {what} {index} '{name}' at {address:p} {why}");
         fail(sys::ACL_ERROR_RT_PARAM_INVALID, text)
     };
     check_place(model, address, (what, index), &name, &refused)?;

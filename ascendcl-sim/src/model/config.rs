@@ -26,7 +26,7 @@ static EXECS: Table<Mutex<ExecConfig>> = Table::new(Kind::ExecConfig);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Address(pub(crate) *mut c_void);
 
-// SAFETY: only a number until it is used by a call of the program, which vouches for it then.
+// SAFETY: [threads] only a number until it is used by a call of the program, which vouches for it then.
 unsafe impl Send for Address {}
 
 impl Default for Address {
@@ -94,7 +94,7 @@ unsafe fn value<T: Copy>(value: *const c_void, size: usize) -> Result<T, aclErro
     if size != size_of::<T>() {
         return Err(invalid(format_args!("valueSize is {size}, the option takes {} bytes", size_of::<T>())));
     }
-    // SAFETY: as many bytes are readable (contract); they need not be aligned.
+    // SAFETY: [caller] as many bytes are readable (contract); they need not be aligned.
     Ok(unsafe { value.cast::<T>().read_unaligned() })
 }
 
@@ -107,7 +107,7 @@ fn not_null(pointer: *mut c_void) -> Result<*mut c_void, aclError> {
 /// # Safety
 /// `pointer` is NULL or a C string.
 unsafe fn string(pointer: *mut c_void) -> Result<CString, aclError> {
-    // SAFETY: not NULL now, and so a C string (contract).
+    // SAFETY: [caller] not NULL now, and so a C string (contract).
     Ok(unsafe { CStr::from_ptr(not_null(pointer)?.cast::<c_char>()) }.to_owned())
 }
 
@@ -124,7 +124,7 @@ pub(crate) unsafe fn set(
     let config = LOADS.get(handle.cast());
     let config = config.ok_or_else(|| unknown(LOADS.describe(handle.cast()), handle.cast()))?;
     let mut config = config.lock();
-    // SAFETY: the contract of this function is that of `value` and `string`.
+    // SAFETY: [caller] the contract of this function is that of `value` and `string`.
     unsafe {
         let number = || value::<usize>(attr_value, size);
         let pointer = || value::<*mut c_void>(attr_value, size);
@@ -287,7 +287,7 @@ pub(crate) unsafe fn set_exec(
     if !matches!(attr, sys::ACL_MDL_STREAM_SYNC_TIMEOUT | sys::ACL_MDL_EVENT_SYNC_TIMEOUT) {
         return Err(invalid(format_args!("there is no attribute {}", attr.0)));
     }
-    // SAFETY: the contract of this function.
+    // SAFETY: [caller] the contract of this function.
     let timeout = unsafe { value::<i32>(attr_value, size)? };
     if timeout < -1 {
         return Err(invalid(format_args!("time-out {timeout} is less than -1")));

@@ -43,7 +43,7 @@ struct Entry {
     desc: *mut aclTensorDesc,
 }
 
-// SAFETY: only a handle that is looked up; nothing is read or written through it.
+// SAFETY: [threads] only a handle that is looked up; nothing is read or written through it.
 unsafe impl Send for Entry {}
 
 /// An address that the program named and the size it gave to it. Nothing says that they are any good.
@@ -53,7 +53,7 @@ pub(crate) struct Region {
     pub(crate) size: usize,
 }
 
-// SAFETY: only a number that is looked up or handed back to the program; nothing is read or written through it.
+// SAFETY: [threads] only a number that is looked up or handed back to the program; nothing is read or written through it.
 unsafe impl Send for Region {}
 
 impl DataBuffer {
@@ -159,12 +159,12 @@ impl Dataset {
     pub(crate) fn region(&self, index: usize) -> Result<Region, aclError> {
         let handle = self.0.lock().entries.get(index).map(|entry| entry.buffer);
         let handle = handle.ok_or_else(|| {
-            let text = format_args!("data buffer {index} of a dataset with {}", self.len());
+            let text = format!("data buffer {index} of a dataset with {}", self.len());
             fail(sys::ACL_ERROR_INVALID_PARAM, text)
         })?;
         let region = find_buffer(ptr::without_provenance(handle))?.region();
         if region.address.is_null() {
-            let text = format_args!("data buffer {index} of the dataset has no address");
+            let text = format!("data buffer {index} of the dataset has no address");
             return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
         }
         Ok(region)

@@ -165,7 +165,7 @@ impl Desc {
     pub(crate) fn index_of(&self, side: Side, name: &CStr) -> Result<usize, aclError> {
         let contents = self.0.lock();
         contents.tensors(side).iter().position(|tensor| tensor.name.as_c_str() == name).ok_or_else(|| {
-            let text = format_args!("no {side:?} of the model has the name '{}'", name.to_string_lossy());
+            let text = format!("no {side:?} of the model has the name '{}'", name.to_string_lossy());
             fail(sys::ACL_ERROR_INVALID_PARAM, text)
         })
     }
@@ -205,7 +205,7 @@ impl Desc {
         });
         let values = values.ok_or_else(|| self.out_of_range(side, index))?;
         if values.len() > MAX_DIMS {
-            let text = format_args!("{side:?} {index} has {} dimensions, more than {MAX_DIMS}", values.len());
+            let text = format!("{side:?} {index} has {} dimensions, more than {MAX_DIMS}", values.len());
             return Err(fail(sys::ACL_ERROR_STORAGE_OVER_LIMIT, text));
         }
         Ok(self.io_dims(side, index, &values))
@@ -225,7 +225,7 @@ impl Desc {
         };
         if pairs.len() > MAX_DIMS || (!tensor.ranges.is_empty() && pairs.len() != tensor.dims.len()) {
             let (count, axes) = (pairs.len(), tensor.dims.len());
-            let text = format_args!("input {index} has {count} ranges for {axes} axes");
+            let text = format!("input {index} has {count} ranges for {axes} axes");
             return Err(fail(sys::ACL_ERROR_INTERNAL_ERROR, text));
         }
         ranges.rangeCount = pairs.len();

@@ -14,6 +14,7 @@ use super::dataset::{self, DataBuffer, Dataset};
 use super::engine::Output;
 use super::graph::{Fault, Feed};
 use super::registry::{self, Model, check_executor};
+use super::work;
 use crate::check::Access;
 use crate::core::{Context, clock, current_context, process, resolve_stream};
 use crate::error::{SUCCESS, fail};
@@ -180,7 +181,7 @@ pub(crate) fn execute_on(
             -1 => None,
             1.. => Some(Duration::from_millis(timeout as u64)),
             _ => {
-                let text = format_args!(
+                let text = format!(
                     "timeout {timeout} is neither -1, for ever, nor a positive number of milliseconds"
                 );
                 return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, text));
@@ -250,7 +251,7 @@ fn padded(size: usize) -> usize {
     size.div_ceil(32).saturating_add(1).saturating_mul(32)
 }
 
-/// `aclmdlExecuteAsync`: returns when the execution is queued.
+/// `aclmdlExecuteAsync`: returns when the execution is queued. A model of dynamic shape takes its work memory now, and gives it back before it has run.
 pub(crate) fn execute_async(
     id: u32,
     input: *const aclmdlDataset,
@@ -258,11 +259,21 @@ pub(crate) fn execute_async(
     stream: aclrtStream,
 ) -> Result<(), aclError> {
     let Prepared { model, inputs, given, output, buffers, sized, told, .. } = prepare(id, input, output)?;
-    let stream = resolve_stream(stream)?;
+    let handle = stream;
+    let stream = resolve_stream(handle)?;
     let outputs = claim::claims(&model, &buffers, "output", &model.description().outputs, sized)?;
+    let used = if model.description().dynamic {
+        work::take(handle, model.device(), &inputs, &outputs)?
+    } else {
+        Vec::new()
+    };
     let outputs = outputs.into_iter().map(Some).collect();
     let execution = Execution { model, inputs, outputs, given, told: told.then_some(output) };
-    submit(&stream, move || execution.run().map(drop))
+    let ranges = work::ranges(&used);
+    submit(&stream, move || {
+        work::use_up(&ranges)?;
+        execution.run().map(drop)
+    })
 }
 
 fn submit(

@@ -65,7 +65,7 @@ pub(crate) fn copy_in(region: Region, bytes: &[u8]) -> Done {
             Misuse::HostPointer,
             "the data buffer of a model's input is host memory; it has to be device memory",
         );
-        let text = format_args!("{:p} is host memory; a model's inputs are device memory", region.address);
+        let text = format!("{:p} is host memory; a model's inputs are device memory", region.address);
         return Err(fail(sys::ACL_ERROR_RT_PARAM_INVALID, text));
     }
     device_range(region.address, bytes.len())?.open(Access::WRITE)?.write_from(0, bytes);

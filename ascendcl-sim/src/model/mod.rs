@@ -31,3 +31,4 @@ mod rten;
 pub(crate) mod tensor;
 pub(crate) mod tensor_desc;
 mod wire;
+mod work;

@@ -43,7 +43,7 @@ pub(crate) fn check_length(length: usize) -> Result<(), aclError> {
     if length >= least {
         return Ok(());
     }
-    let text = format_args!("{length} bytes, fewer than the {least} that a model begins with");
+    let text = format!("{length} bytes, fewer than the {least} that a model begins with");
     Err(fail(sys::ACL_ERROR_GE_EXEC_MODEL_DATA_SIZE_INVALID, text))
 }
 
@@ -78,7 +78,7 @@ fn recognise(file: &[u8], asker: Asker) -> Result<Content<'_>, aclError> {
             _ if starts_as_onnx => return Ok(Content::Onnx(file)),
             Ok(_) => return Ok(Content::Onnx(file)),
             Err(why) if file.len() >= container::HEADER => {
-                let text = format_args!("neither an OM model nor an ONNX model: {why}");
+                let text = format!("neither an OM model nor an ONNX model: {why}");
                 return Err(fail(sys::ACL_ERROR_GE_PARAM_INVALID, text));
             }
             Err(_) => {}
@@ -241,9 +241,8 @@ pub(crate) fn prepare_onnx(file: &[u8]) -> Result<Built, aclError> {
         malformed(&format_args!("not an ONNX model, or a truncated or malformed one: {reason}"))
     })?;
     if let Some(name) = &outline.external {
-        let text = format_args!(
-            "the data of weight '{name}' lies in another file, which the simulator does not read"
-        );
+        let text =
+            format!("the data of weight '{name}' lies in another file, which the simulator does not read");
         return Err(fail(sys::ACL_ERROR_GE_FAILURE, text));
     }
     let options = Options::read(&outline.metadata).map_err(|why| fail(sys::ACL_ERROR_GE_FAILURE, why))?;
@@ -255,7 +254,7 @@ pub(crate) fn prepare_onnx(file: &[u8]) -> Result<Built, aclError> {
         ),
         LoadFailure::NoEngine => fail(
             sys::ACL_ERROR_GE_FAILURE,
-            "this build of the simulator has no ONNX engine; build it with the Cargo feature `onnx`",
+            "this build of the simulator has no ONNX engine; build it with feature `onnx` of ascendcl, or of ascendcl-sim",
         ),
     })?;
     // Sizes are told from what the simulator read, and the engine computes with what it read: they must agree.

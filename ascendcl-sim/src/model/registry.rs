@@ -200,7 +200,7 @@ pub(crate) fn peek(id: u32) -> Option<Arc<Model>> {
 /// `aclmdlUnload`.
 pub(crate) fn unload(id: u32) -> Result<(), aclError> {
     if let Some(bundle) = peek(id).and_then(|model| model.bundle()) {
-        let text = format_args!("model {id} belongs to bundle {bundle}, and is unloaded with it");
+        let text = format!("model {id} belongs to bundle {bundle}, and is unloaded with it");
         return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
     }
     end(id)

@@ -94,7 +94,7 @@ impl Reserved {
         }
         if let Some(work) = &self.work {
             let bytes = work.open(Access::WRITE)?;
-            // SAFETY: the window is as long as it says, and its bytes are the simulator's to write while it is open.
+            // SAFETY: [mapped] the window is as long as it says, and its bytes are the simulator's to write while it is open.
             unsafe { libc::memset(bytes.as_mut_ptr().cast(), USED.into(), bytes.len()) };
         }
         Ok(())

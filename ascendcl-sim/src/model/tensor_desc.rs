@@ -112,8 +112,7 @@ pub(crate) fn by_index(handle: *mut aclTensorDesc, index: usize) -> Result<*mut 
         None if index == 0 => Ok(handle),
         None => {
             let count = contents.array.len().max(1);
-            let text =
-                format_args!("index {index} is past the end of an array of {count} tensor descriptions");
+            let text = format!("index {index} is past the end of an array of {count} tensor descriptions");
             Err(fail(sys::ACL_ERROR_INVALID_PARAM, text))
         }
     }

@@ -130,8 +130,7 @@ pub(crate) fn init(path: &Path) -> Result<(), aclError> {
 fn begin(state: &mut State, path: &Path) -> Result<(), aclError> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if absolute.to_string_lossy().contains(FORBIDDEN) {
-        let text =
-            format_args!("the result path {} has a character that it must not have", absolute.display());
+        let text = format!("the result path {} has a character that it must not have", absolute.display());
         return Err(fail(sys::ACL_ERROR_INVALID_FILE, text));
     }
     state.path = Some(absolute);
@@ -223,7 +222,7 @@ fn default_config() -> Config {
 fn check(config: &Config) -> Result<(), aclError> {
     if config.data & !SUPPORTED != 0 {
         let unknown = config.data & !SUPPORTED;
-        let text = format_args!("nobody can collect {unknown:#x} of dataTypeConfig");
+        let text = format!("nobody can collect {unknown:#x} of dataTypeConfig");
         return Err(fail(sys::ACL_ERROR_PROF_MODULES_UNSUPPORTED, text));
     }
     Ok(())
@@ -248,7 +247,7 @@ pub(crate) fn start(handle: *const aclprofConfig) -> Result<(), aclError> {
         && metrics != sys::ACL_AICORE_NONE
         && !settings::has_metrics(&process::machine().settings().profile, metrics)
     {
-        let text = format_args!("this chip does not measure aicoreMetrics {}", metrics.0);
+        let text = format!("this chip does not measure aicoreMetrics {}", metrics.0);
         return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
     }
     let file = result_file(&mut state)?;
@@ -307,7 +306,7 @@ fn result_file(state: &mut State) -> Result<PathBuf, aclError> {
     let name = format!("PROF_{:06}_{time}_{}", state.folders, os::id());
     let folder = state.path.clone().unwrap_or_default().join(name);
     fs::create_dir_all(&folder).map_err(|error| {
-        let text = format_args!("the folder {} for results cannot be made: {error}", folder.display());
+        let text = format!("the folder {} for results cannot be made: {error}", folder.display());
         fail(sys::ACL_ERROR_INVALID_FILE, text)
     })?;
     Ok(folder.join("msprof.json"))

@@ -49,8 +49,7 @@ pub(crate) fn set(setting: aclprofConfigType, value: &str) -> Result<(), aclErro
         sys::ACL_PROF_NTS_METRICS => sys::ACL_ERROR_INVALID_PARAM,
         _ => sys::ACL_ERROR_INVALID_PROFILING_CONFIG,
     };
-    let text =
-        format_args!("the profiler does not take '{value}' for setting {}, or not on this chip", setting.0);
+    let text = format!("the profiler does not take '{value}' for setting {}, or not on this chip", setting.0);
     Err(fail(code, text))
 }
 

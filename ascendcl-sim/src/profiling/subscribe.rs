@@ -82,10 +82,10 @@ pub(crate) fn subscribe(model: u32, handle: *const aclprofSubscribeConfig) -> Re
     }
     let mut models = MODELS.lock();
     if models.contains_key(&model) {
-        let text = format_args!("model {model} is subscribed already");
+        let text = format!("model {model} is subscribed already");
         return Err(fail(sys::ACL_ERROR_PROF_REPEAT_SUBSCRIBE, text));
     }
-    // SAFETY: the program made the configuration with the address of a descriptor, which it keeps until here.
+    // SAFETY: [program] the program made the configuration with the address of a descriptor, which it keeps until here.
     let file = unsafe { ptr::with_exposed_provenance::<c_int>(config.place).read() };
     models.insert(model, Pipe { file, times: config.times, backlog: Vec::new() });
     ANY.store(true, Ordering::SeqCst);
@@ -109,7 +109,7 @@ pub(crate) fn unsubscribe(model: u32) -> Result<(), aclError> {
     drop(models);
     drop(state);
     pipe.send(PATIENCE);
-    // SAFETY: the program handed the descriptor over with the subscription.
+    // SAFETY: [program] the program handed the descriptor over with the subscription.
     unsafe { libc::close(pipe.file) };
     Ok(())
 }
@@ -144,7 +144,7 @@ impl Pipe {
         let mut sent = 0;
         while sent < self.backlog.len() {
             let mut poll = libc::pollfd { fd: self.file, events: libc::POLLOUT, revents: 0 };
-            // SAFETY: one entry, which lives here.
+            // SAFETY: [os] one entry, which lives here.
             let ready = unsafe { libc::poll(&mut poll, 1, patience) };
             if ready != 1 || poll.revents & libc::POLLOUT == 0 {
                 break;
@@ -152,7 +152,7 @@ impl Pipe {
             // No more than a writable pipe takes at once, so that a write does not wait.
             let piece = &self.backlog[sent..];
             let piece = &piece[..piece.len().min(libc::PIPE_BUF)];
-            // SAFETY: the piece is readable. A reader that is gone must not kill the program.
+            // SAFETY: [os] the piece is readable. A reader that is gone must not kill the program.
             let written =
                 without_sigpipe(|| unsafe { libc::write(self.file, piece.as_ptr().cast(), piece.len()) });
             match usize::try_from(written) {
@@ -169,7 +169,7 @@ impl Pipe {
 
 /// Runs `write` with SIGPIPE held back, and takes the signal that it may have raised.
 fn without_sigpipe<R>(write: impl FnOnce() -> R) -> R {
-    // SAFETY: the sets are initialised before they are used, and the masks are this thread's own.
+    // SAFETY: [os] the sets are initialised before they are used, and the masks are this thread's own.
     unsafe {
         let (mut pipe, mut before, mut pending) =
             (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed());

@@ -91,7 +91,7 @@ pub(crate) fn allocate(size: usize) -> Result<*mut c_void, aclError> {
         return Err(parameter(format_args!("a buffer cannot have {size} bytes")));
     }
     let data = Data::new(size)?;
-    // SAFETY: `size` bytes are mapped and new.
+    // SAFETY: [memory] `size` bytes are mapped and new.
     unsafe { libc::memset(data.pointer().cast(), FRESH.into(), size.min(1 << 20)) };
     insert(data, 0, [0; USER_DATA])
 }
@@ -233,7 +233,7 @@ pub(crate) fn message(handle: *const c_void) -> Result<Message, aclError> {
         }
         let start = message.bytes.len();
         message.bytes.resize(start + state.len, 0);
-        // SAFETY: both are at least `len` bytes long, and do not overlap.
+        // SAFETY: [memory] both are at least `len` bytes long, and do not overlap.
         unsafe {
             libc::memcpy(
                 message.bytes.as_mut_ptr().add(start).cast(),
@@ -255,7 +255,7 @@ pub(crate) fn from_message(message: &Message) -> Result<*mut c_void, aclError> {
     for part in parts {
         let data = Data::new(part.room.max(part.len))?;
         let bytes = message.bytes.get(start..start + part.len).unwrap_or_default();
-        // SAFETY: the data has room for the part, and is new.
+        // SAFETY: [memory] the data has room for the part, and is new.
         unsafe { libc::memcpy(data.pointer().cast(), bytes.as_ptr().cast(), bytes.len()) };
         start += part.len;
         let buffer = insert(data, part.len, message.user)?;

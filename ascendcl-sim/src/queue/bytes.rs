@@ -22,7 +22,7 @@ pub(crate) unsafe fn read_from(source: Source) -> Result<Vec<u8>, aclError> {
         return place.read();
     }
     let mut bytes = vec![0; source.len];
-    // SAFETY: the vector is as long as that, and so is what the caller vouches for.
+    // SAFETY: [caller, memory] the vector is as long as that, and so is what the caller vouches for.
     unsafe { libc::memcpy(bytes.as_mut_ptr().cast(), source.pointer, source.len) };
     Ok(bytes)
 }
@@ -38,7 +38,7 @@ pub(crate) unsafe fn write_to(pointer: *mut c_void, bytes: &[u8]) -> Result<(), 
     if let Some(place) = Place::find(pointer, bytes.len())? {
         return place.write(bytes);
     }
-    // SAFETY: the caller vouches for as many bytes.
+    // SAFETY: [caller, memory] the caller vouches for as many bytes.
     unsafe { libc::memcpy(pointer, bytes.as_ptr().cast(), bytes.len()) };
     Ok(())
 }

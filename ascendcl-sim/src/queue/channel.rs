@@ -147,7 +147,7 @@ impl Channel {
         if let Some(item) = items.iter().find(|item| !may_be_sent(item.kind)) {
             return Err(invalid(format_args!("a tensor of type {} cannot be sent", item.kind.0)));
         }
-        // SAFETY: same contract.
+        // SAFETY: [caller] same contract.
         let message = || unsafe { pack(&items) };
         match &self.kind {
             ChannelKind::Queue { device, number } => {
@@ -265,7 +265,7 @@ unsafe fn pack(items: &[Arc<Item>]) -> Result<Message, aclError> {
         data.resize(start, 0);
         let source = Source { pointer: std::ptr::with_exposed_provenance(item.data), len: item.size };
         if item.size > 0 {
-            // SAFETY: same contract.
+            // SAFETY: [caller] same contract.
             data.extend(unsafe { read_from(source) }?);
         }
         words.extend([item.kind.0 as u64, item.data_type.0 as u64, item.dims.len() as u64]);

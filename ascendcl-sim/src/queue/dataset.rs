@@ -164,7 +164,7 @@ impl Dataset {
             contents.bytes = vec![Aligned([0; 64]); lines];
         }
         let base: *mut u8 = contents.bytes.as_mut_ptr().cast();
-        // SAFETY: the lines are at least as long as the bytes, and new or ours.
+        // SAFETY: [memory] the lines are at least as long as the bytes, and new or ours.
         unsafe { libc::memcpy(base.cast(), bytes.as_ptr().cast(), bytes.len()) };
         let base = base.expose_provenance();
         for item in items {

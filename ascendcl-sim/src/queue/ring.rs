@@ -316,20 +316,20 @@ impl Ring {
     fn changes(&self) -> &AtomicU32 {
         let word = self.segment.word(CHANGES).as_ptr().cast::<u32>();
         let half = if cfg!(target_endian = "big") { 1 } else { 0 };
-        // SAFETY: half of a word of the segment, which lives as long as `self`; both halves are only used as this atomic.
+        // SAFETY: [shared] half of a word of the segment, which lives as long as `self`; both halves are only used as this atomic.
         unsafe { AtomicU32::from_ptr(word.add(half)) }
     }
 
     fn changed(&self) {
         self.changes().fetch_add(1, Ordering::AcqRel);
-        // SAFETY: the word lives; waking has no other preconditions.
+        // SAFETY: [os] the word lives; waking has no other preconditions.
         unsafe { libc::syscall(libc::SYS_futex, self.changes().as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
     }
 
     /// Until something changes, for at most `time`.
     fn sleep(&self, changes: u32, time: Duration) {
         let time = libc::timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
-        // SAFETY: the word and the time live until the call returns.
+        // SAFETY: [os] the word and the time live until the call returns.
         unsafe {
             libc::syscall(
                 libc::SYS_futex,

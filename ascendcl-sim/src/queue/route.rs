@@ -12,6 +12,7 @@ use super::registry::{self, Queue};
 use super::ring::RingError;
 use crate::error::fail;
 use crate::lock::{Mutex, RwLock};
+use crate::own_thread;
 
 /// How soon a forwarder notices that it is not wanted any more.
 const SLICE: Duration = Duration::from_millis(20);
@@ -59,9 +60,10 @@ impl Forwarder {
         let targets: Arc<RwLock<BTreeMap<u32, Arc<Queue>>>> = Arc::default();
         let stop = Arc::new(AtomicBool::new(false));
         let (to, stopped) = (Arc::clone(&targets), Arc::clone(&stop));
-        let thread = thread::Builder::new()
-            .name("ascendcl-sim-route".into())
-            .spawn(move || forward(&source, &to, &stopped))
+        let thread =
+            own_thread::start_with(thread::Builder::new().name("ascendcl-sim-route".into()), move || {
+                forward(&source, &to, &stopped)
+            })
             .map_err(|error| fail(sys::ACL_ERROR_FAILURE, format_args!("cannot start a thread: {error}")))?;
         Ok(Self { targets, stop, thread: Some(thread) })
     }

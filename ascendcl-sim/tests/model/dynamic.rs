@@ -1,6 +1,8 @@
 //! Models whose shapes each execution decides.
 
+use core::ffi::c_void;
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use ascendcl_sim::om::Converter;
 use ascendcl_sys as sys;
@@ -139,4 +141,94 @@ fn tensor_descriptions_of_a_dataset() {
     assert!(acl!(aclmdlGetDatasetTensorDesc(dataset.raw, 0)).is_null());
     drop((dataset, memory));
     drop(context);
+}
+
+/// What the allocator below does: 0 as it should, 1 gives nothing, 2 gives host memory, 3 gives too little, 4 frees before the stream has passed.
+static MANNER: AtomicI32 = AtomicI32::new(0);
+/// Blocks that are out, and whether there were ever as many as two.
+static OUT: AtomicI32 = AtomicI32::new(0);
+static MOST: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn allocate(_: sys::aclrtAllocator, bytes: usize) -> *mut c_void {
+    let mut block = ptr::null_mut();
+    match MANNER.load(Ordering::SeqCst) {
+        1 => return block,
+        2 => assert_eq!(acl!(aclrtMallocHost(&mut block, bytes)), 0),
+        3 => assert_eq!(acl!(aclrtMalloc(&mut block, 1, sys::ACL_MEM_MALLOC_NORMAL_ONLY)), 0),
+        _ => assert_eq!(acl!(aclrtMalloc(&mut block, bytes, sys::ACL_MEM_MALLOC_NORMAL_ONLY)), 0),
+    }
+    MOST.fetch_max(OUT.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    block
+}
+
+/// The stream of the allocator is waited for first, unless it does it wrong.
+extern "C" fn free(stream: sys::aclrtAllocator, block: sys::aclrtAllocatorBlock) {
+    OUT.fetch_sub(1, Ordering::SeqCst);
+    match MANNER.load(Ordering::SeqCst) {
+        2 => assert_eq!(acl!(aclrtFreeHost(block)), 0),
+        4 => assert_eq!(acl!(aclrtFree(block)), 0),
+        _ => {
+            assert_eq!(acl!(aclrtSynchronizeStream(stream)), 0);
+            assert_eq!(acl!(aclrtFree(block)), 0);
+        }
+    }
+}
+
+extern "C" fn address(block: sys::aclrtAllocatorBlock) -> *mut c_void {
+    block
+}
+
+#[test]
+fn work_memory_comes_from_the_allocator_of_the_stream() {
+    let context = Context::new(0);
+    let model = Model::load(&relu(&[Dim::Open("n")])).unwrap();
+    let (x, y) = (Memory::new(16), Memory::new(16));
+    let (input, output) = (Dataset::of(&[&x]), Dataset::of(&[&y]));
+    set(&input, &[4]);
+    let stream = Stream::new();
+    let desc = acl!(aclrtAllocatorCreateDesc());
+    assert_eq!(acl!(aclrtAllocatorSetObjToDesc(desc, stream.0)), 0);
+    assert_eq!(acl!(aclrtAllocatorSetAllocFuncToDesc(desc, Some(allocate))), 0);
+    assert_eq!(acl!(aclrtAllocatorSetFreeFuncToDesc(desc, Some(free))), 0);
+    assert_eq!(acl!(aclrtAllocatorSetGetAddrFromBlockFuncToDesc(desc, Some(address))), 0);
+    assert_eq!(acl!(aclrtAllocatorRegister(stream.0, desc)), 0);
+    assert_eq!(acl!(aclrtAllocatorDestroyDesc(desc)), 0);
+    let run = |values: [f32; 4]| {
+        x.write(&floats(&values));
+        acl!(aclmdlExecuteAsync(model.0, input.raw, output.raw, stream.0))
+    };
+    let counts = || (OUT.load(Ordering::SeqCst), MOST.load(Ordering::SeqCst));
+    assert_eq!(run([-1.0, 2.0, -3.0, 4.0]), 0, "{}", text());
+    assert_eq!(counts(), (0, 2), "all of it came back before the call returned");
+    assert_eq!(stream.synchronize(), 0, "{}", text());
+    assert_eq!(to_floats(&y.read()), [0.0, 2.0, 0.0, 4.0]);
+    for (manner, why) in [(1, "gave no memory"), (2, "host memory"), (3, "where there are no 512 bytes")] {
+        MANNER.store(manner, Ordering::SeqCst);
+        refused(run([1.0; 4]), 500002, why);
+        assert_eq!((OUT.load(Ordering::SeqCst), stream.synchronize()), (0, 0));
+    }
+    // Who waits for the execution is not asked, nor is anybody without an allocator.
+    MANNER.store(1, Ordering::SeqCst);
+    assert_eq!(acl!(aclmdlExecute(model.0, input.raw, output.raw)), 0, "{}", text());
+    let other = Stream::new();
+    assert_eq!(acl!(aclmdlExecuteAsync(model.0, input.raw, output.raw, other.0)), 0, "{}", text());
+    assert_eq!(other.synchronize(), 0);
+    // Memory that is gone when the device comes to it.
+    MANNER.store(4, Ordering::SeqCst);
+    let event = held(&stream);
+    assert_eq!(run([1.0; 4]), 0, "{}", text());
+    assert_eq!(acl!(aclrtRecordEvent(event, other.0)), 0);
+    assert_ne!(stream.synchronize(), 0, "the device worked in memory that was freed");
+    assert_eq!(acl!(aclrtAllocatorUnregister(stream.0)), 0);
+    assert_eq!(acl!(aclrtDestroyEvent(event)), 0);
+    drop((input, output, x, y, other, stream, model));
+    drop(context);
+}
+
+/// Holds a stream back until the event is recorded.
+fn held(stream: &Stream) -> sys::aclrtEvent {
+    let mut event = ptr::null_mut();
+    assert_eq!(acl!(aclrtCreateEventWithFlag(&mut event, sys::ACL_EVENT_SYNC)), 0, "{}", text());
+    assert_eq!(acl!(aclrtStreamWaitEvent(stream.0, event)), 0, "{}", text());
+    event
 }

@@ -62,9 +62,6 @@ pub fn run(options: &Options) -> Result<bool, Error> {
     ) {
         bar.set_style(style);
     }
-    // Profiles and dumps are written where the session runs.
-    let folder = std::env::temp_dir().join(format!("ascendcl-fuzz-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
     let began = Instant::now();
     let (mut made, mut well, mut functions) = (0u64, 0u64, 0u64);
     let mut failed: BTreeMap<String, String> = BTreeMap::new();
@@ -73,7 +70,6 @@ pub fn run(options: &Options) -> Result<bool, Error> {
         let profile = profiles[number as usize % profiles.len()];
         let output = Command::new(&this)
             .args(["fuzz-abi", "--session", "--profile", profile, "--seed", &seed.to_string()])
-            .current_dir(&folder)
             .current_dir(&folder)
             .stdin(Stdio::null())
             .output()

@@ -69,9 +69,10 @@ impl Clock {
 
     /// Forgets a stream: whoever knows the host as it is now knows all the stream did.
     pub(super) fn forget(&mut self, stream: u32) {
-        self.streams.retain(|entry| entry.0 != stream);
         let mut ended = ENDED.lock();
         ended.insert(stream, self.host);
+        // With those that ended before and that this one still knew of.
+        self.streams.retain(|(stream, _)| ended.get(stream).is_none_or(|&time| time > self.host));
         while ended.len() > ENDED_KEPT {
             ended.pop_first();
         }

@@ -38,6 +38,11 @@ thread_local! {
     static TASK: RefCell<Option<(Arc<Trail>, Origin)>> = const { RefCell::new(None) };
 }
 
+/// A thread that is ending, and calls in from the destructors of its thread-local values, is one of the host.
+fn task() -> Option<(Arc<Trail>, Origin)> {
+    TASK.try_with(|task| task.borrow().clone()).ok().flatten()
+}
+
 pub(crate) fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
 }
@@ -202,7 +207,7 @@ impl Mark {
         if !is_on() {
             return;
         }
-        match TASK.with_borrow(|task| task.as_ref().map(|(trail, _)| Arc::clone(trail))) {
+        match task().map(|(trail, _)| trail) {
             Some(trail) => trail.post(self),
             None => {
                 let host = Arc::clone(&HOST.lock());
@@ -231,7 +236,7 @@ impl Knowledge {
 
 /// The stream whose task this thread runs, and where that task was queued, if tasks remember it.
 pub(super) fn running() -> Option<(i32, Origin)> {
-    TASK.with_borrow(|task| task.as_ref().map(|(trail, origin)| (trail.id, origin.clone())))
+    task().map(|(trail, origin)| (trail.id, origin))
 }
 
 /// Who made an access, and when in its own time.
@@ -283,8 +288,7 @@ impl Shadow {
         len: usize,
         place: &mut dyn FnMut() -> Option<Place>,
     ) {
-        let task = TASK.with_borrow(Option::clone);
-        let (who, conflicts) = match task {
+        let (who, conflicts) = match task() {
             Some((trail, origin)) => {
                 let state = trail.state.lock();
                 let who = Who { stream: Some(Arc::clone(&trail)), time: state.time, origin };

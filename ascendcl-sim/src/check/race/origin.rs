@@ -14,7 +14,7 @@ pub(crate) struct Origin(Option<Arc<Queued>>);
 
 struct Queued {
     host: Arc<Clock>,
-    site: Arc<CallSite>,
+    site: &'static CallSite,
     thread: Arc<str>,
 }
 

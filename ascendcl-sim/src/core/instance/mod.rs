@@ -437,7 +437,7 @@ impl Instance {
         }
         if tell {
             for (function, data) in callbacks {
-                // SAFETY: the program registered the function for this, with this data.
+                // SAFETY: [program] the program registered the function for this, with this data.
                 unsafe { function(ptr::with_exposed_provenance_mut(data)) };
             }
         }

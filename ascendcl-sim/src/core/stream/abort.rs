@@ -54,6 +54,7 @@ impl Stream {
     pub(crate) fn stop(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.stopped = true;
+        self.unclaim(&mut state);
         let ticket = state.ticket;
         let parked = state.run == Run::Parked;
         drop(state);

@@ -14,11 +14,12 @@ use super::super::task::{Queued, Task};
 use super::super::{Device, report};
 use super::attributes::Attributes;
 use super::attributes::HOLDING;
+use super::progress::{Progress, Submitted};
 use super::{Intake, Options, Owner, Run, STREAMS, State, Stream, Subscription};
 use crate::check::Trail;
 use crate::check::leak::{LiveKind, register};
 use crate::error::fail;
-use crate::lock::{Condvar, Mutex};
+use crate::lock::{Apart, Condvar, Mutex};
 
 /// How long a torn-down stream may be stuck in a wait while nothing else moves, before its tasks are thrown away.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -57,10 +58,8 @@ impl Stream {
                 armed: false,
                 signal: None,
                 cancelled: false,
-                slots: 0,
-                submitted: 0,
-                completed: 0,
-                wake_at: u64::MAX,
+                abandoned: Vec::new(),
+                submitted: Submitted::default(),
                 failure: None,
                 stops_on_failure: false,
                 closed: false,
@@ -71,6 +70,8 @@ impl Stream {
                 abort_code: crate::error::SUCCESS,
                 subscription: Subscription::None,
             }),
+            claimed: Apart::default(),
+            progress: Progress::default(),
             changed: Condvar::new(),
         });
         let registration = (owner == Owner::Program)
@@ -113,7 +114,7 @@ impl Stream {
         let mut quiet_since = Instant::now();
         let mut progress = u64::MAX;
         while !streams.iter().all(|stream| stream.wait_for_rest(Some(Duration::from_millis(5)))) {
-            let now = streams.iter().map(|stream| stream.state.lock().completed).sum();
+            let now = streams.iter().map(|stream| stream.progress.completed()).sum();
             let stuck =
                 streams.iter().all(|stream| matches!(stream.state.lock().run, Run::Idle | Run::Parked));
             if now != progress || !stuck {
@@ -127,24 +128,41 @@ impl Stream {
         }
     }
 
-    /// Throws away what is queued and what is parked. A running task goes on to its end.
+    /// Throws away what is queued and what is parked. A running task goes on to its end. If the stream is being ended, threads that
+    /// synchronise get 107023: what they wait for is not done.
     pub(in crate::core) fn discard(self: &Arc<Self>) {
+        {
+            let mut state = self.state.lock();
+            self.unclaim(&mut state);
+            if state.closed && (state.run == Run::Parked || !state.queue.is_empty()) {
+                state.aborts += 1;
+                state.abort_code = sys::ACL_ERROR_RT_STREAM_ABORT;
+            }
+        }
+        let tasks = self.take_all();
+        {
+            let mut state = self.state.lock();
+            if state.run == Run::Running {
+                // A record says that all before it is done, also when it never runs: it comes when the running task has ended.
+                state.abandoned.extend(tasks);
+                return;
+            }
+        }
         // In order, and with no lock held: a record wakes other streams, and work may drop anything.
-        self.take_all().into_iter().for_each(Task::abandon);
+        tasks.into_iter().for_each(Task::abandon);
     }
 
     /// Takes what is queued and what is parked out of the stream, in order.
     pub(super) fn take_all(self: &Arc<Self>) -> Vec<Task> {
         let (tasks, parked) = {
             let mut state = self.state.lock();
+            self.unclaim(&mut state);
             let tasks = std::mem::take(&mut state.queue);
             let parked = state.take_parked();
             state.cancelled = state.run == Run::Running;
             let dropped = tasks.iter().chain(&parked).map(|queued| queued.task.slots()).sum::<usize>();
-            state.slots -= dropped;
-            state.completed += (tasks.len() + usize::from(parked.is_some())) as u64;
-            state.wake_at = u64::MAX;
-            self.changed.notify_all();
+            self.progress.completed_all(tasks.len() + usize::from(parked.is_some()), dropped);
+            self.tell_waiting(state);
             (tasks, parked)
         };
         if let Some(Queued { task: Task::Wait { on, .. }, .. }) = &parked {
@@ -153,6 +171,15 @@ impl Stream {
             on.delist(self, ticket);
         }
         parked.into_iter().chain(tasks).map(|queued| queued.task).collect()
+    }
+
+    /// Gives back to the queue what a turn has taken out of it and not begun.
+    pub(super) fn unclaim(&self, state: &mut State) {
+        let mut claimed = self.claimed.lock();
+        if !claimed.is_empty() {
+            claimed.append(&mut state.queue);
+            std::mem::swap(&mut *claimed, &mut state.queue);
+        }
     }
 
     fn skip_callbacks(self: &Arc<Self>) {

@@ -6,10 +6,15 @@
 //!
 //! Signals carry the ticket of the wait they are for. A ticket is drawn before the stream becomes findable for the signaller, and a
 //! signal that arrives before the stream has parked is kept, so none is lost; one that comes late has an old ticket and is ignored.
+//!
+//! Who queues tasks and who runs them seldom meet: a turn takes the whole queue at once ([`claimed`](Stream::claimed)), and counts what it has
+//! done in atomics.
 
 mod abort;
 mod attributes;
+mod help;
 mod lifetime;
+mod progress;
 mod turn;
 
 use core::ffi::c_void;
@@ -21,6 +26,7 @@ use std::time::Duration;
 use ascendcl_sys::{self as sys, aclError, aclrtStream};
 
 use self::attributes::Attributes;
+use self::progress::{Progress, Submitted};
 use super::context::{Context, Shared, current_context};
 use super::instance::{Intake, Lane};
 use super::limits::CoreLimits;
@@ -32,7 +38,7 @@ use crate::check::fault::{self, TaskFault};
 use crate::check::{self, Misuse, Origin, Trail, misuse};
 use crate::error::{self, fail};
 use crate::handle::{Kind, Table};
-use crate::lock::{Condvar, Mutex};
+use crate::lock::{Apart, Condvar, Mutex};
 use crate::memory;
 
 pub(crate) static STREAMS: Table<Stream> = Table::new(Kind::Stream);
@@ -96,6 +102,9 @@ pub(crate) struct Stream {
     /// Its virtual time.
     time: AtomicU64,
     state: Mutex<State>,
+    /// What was in the queue when a turn took it, and goes before what is there now. Its lock comes after that of the state.
+    claimed: Apart<Mutex<VecDeque<Queued>>>,
+    progress: Progress,
     /// Tasks were completed, or the stream came to rest.
     changed: Condvar,
 }
@@ -111,11 +120,9 @@ struct State {
     signal: Option<Signal>,
     /// The queue was thrown away while a task ran: if that task is about to park, it must not.
     cancelled: bool,
-    slots: usize,
-    submitted: u64,
-    completed: u64,
-    /// Waiting threads want to know when `completed` reaches this.
-    wake_at: u64,
+    /// What was thrown away behind the task that runs.
+    abandoned: Vec<Task>,
+    submitted: Submitted,
     failure: Option<Failure>,
     stops_on_failure: bool,
     /// No more tasks are taken.
@@ -206,7 +213,7 @@ impl Stream {
 
     /// The number of the task that will be done next.
     pub(super) fn next_completed(&self) -> u64 {
-        self.state.lock().completed
+        self.progress.completed()
     }
 
     /// Queues work of the simulator's own making, named for texts. 0 means only that it is queued.
@@ -231,7 +238,7 @@ impl Stream {
             let never = Task::Wait { on: Arc::new(Never::default()), key: 0, timeout: None };
             self.enqueue(never, Origin::of_task(), None, true)?;
         }
-        self.enqueue(task, Origin::of_task(), fault, true)
+        self.enqueue(task, Origin::of_task(), fault.map(Box::new), true)
     }
 
     /// Queues a task that comes from elsewhere, whatever else the stream does. It never blocks.
@@ -244,22 +251,16 @@ impl Stream {
         self: &Arc<Self>,
         task: Task,
         origin: Origin,
-        fault: Option<TaskFault>,
+        fault: Option<Box<TaskFault>>,
         bounded: bool,
     ) -> Result<(), aclError> {
         let slots = task.slots();
-        let mut task = Some(Queued { task, origin, fault });
         let schedule = {
-            let depth = self.device.profile().stream_depth;
+            let depth = if bounded { self.device.profile().stream_depth as u64 } else { u64::MAX };
             let (mut state, _) =
                 self.changed.wait_for_device(&self.state, self.state.lock(), None, |state| {
-                    let full = bounded && state.slots > 0 && state.slots + slots > depth;
                     let given_up = state.closed || state.aborting > 0 || self.shared.stopped().is_some();
-                    let blocked = full && !given_up;
-                    if blocked {
-                        state.wake_at = state.wake_at.min(state.completed + 1);
-                    }
-                    blocked
+                    !given_up && !self.progress.has_room(slots, depth, &mut state.submitted)
                 });
             if let Some(code) = self.shared.stopped() {
                 drop(state);
@@ -283,10 +284,9 @@ impl Stream {
                 drop(state);
                 return Err(fail(code, format_args!("stream {} is being aborted", self.id)));
             }
-            state.queue.extend(task.take());
-            state.slots += slots;
-            last_task::note(self.id, state.submitted);
-            state.submitted += 1;
+            state.queue.push_back(Queued { task, origin, fault });
+            last_task::note(self.id, state.submitted.tasks);
+            state.submitted.add(slots);
             let idle = state.run == Run::Idle && !state.stopped;
             if idle {
                 state.run = Run::Ready;
@@ -300,7 +300,7 @@ impl Stream {
     }
 
     /// Waits until everything submitted so far is done: 0, the stream's asynchronous error, or 507046 after `timeout`.
-    pub(crate) fn synchronize(&self, timeout: Option<Duration>) -> aclError {
+    pub(crate) fn synchronize(self: &Arc<Self>, timeout: Option<Duration>) -> aclError {
         let deadline = clock::deadline(timeout);
         if report::waits_for_us(self) {
             misuse(
@@ -311,14 +311,15 @@ impl Stream {
                 ),
             );
         }
-        let state = self.state.lock();
-        let (target, aborts) = (state.submitted, state.aborts);
+        let mut state = self.state.lock();
+        let (target, aborts) = (state.submitted.tasks, state.aborts);
+        if timeout.is_none() && !self.progress.has_reached(target) {
+            drop(state);
+            self.help(target);
+            state = self.state.lock();
+        }
         let (mut state, expired) = self.changed.wait_for_device(&self.state, state, deadline, |state| {
-            let pending = state.completed < target && state.aborts == aborts;
-            if pending {
-                state.wake_at = state.wake_at.min(target);
-            }
-            pending
+            state.aborts == aborts && !self.progress.wakes_at(target)
         });
         if expired {
             drop(state);
@@ -348,7 +349,7 @@ impl Stream {
     /// Whether everything submitted is done.
     pub(crate) fn is_complete(&self) -> bool {
         let state = self.state.lock();
-        let complete = state.completed == state.submitted;
+        let complete = self.progress.has_reached(state.submitted.tasks);
         drop(state);
         if complete {
             check::host_sees(self);
@@ -456,8 +457,9 @@ impl Named {
         Arc::clone(self.0.as_ref().unwrap_or_else(|| context.default_stream()))
     }
 
-    /// The stream, which must be one of `context` (107003).
+    /// The stream, which must be one of `context` (107003), on a device that is there (507010).
     pub(crate) fn of(&self, context: &Context) -> Result<Arc<Stream>, aclError> {
+        context.device().check_present()?;
         let stream = self.any(context);
         if Arc::ptr_eq(stream.shared(), context.shared()) { Ok(stream) } else { Err(foreign(&stream)) }
     }

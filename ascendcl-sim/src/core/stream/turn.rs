@@ -1,7 +1,7 @@
 //! A stream's turn on a pool thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use ascendcl_sys::{self as sys, aclError};
 
@@ -14,7 +14,7 @@ use crate::error::{self, fail};
 use crate::{check, memory};
 
 /// What the stream does next.
-enum Step {
+pub(super) enum Step {
     Run(Queued),
     /// A wait is over.
     Resume(Queued, Signal),
@@ -31,47 +31,91 @@ enum Outcome {
     Parked,
 }
 
+/// What a task was that is done.
+pub(super) struct Done {
+    operation: &'static str,
+    slots: usize,
+    result: Result<(), aclError>,
+}
+
 impl Stream {
     /// Runs tasks until there are none, one has to wait, or `budget` of them have run and others should have their turn.
     pub(in crate::core) fn turn(self: Arc<Self>, budget: usize) {
         let mut step = self.begin();
         for left in (0..budget).rev() {
-            let (operation, slots, traces, outcome) = match step {
+            let done = match step {
                 Step::End => return,
                 Step::Yield => return executor::schedule(self),
-                Step::Run(mut queued) => {
-                    let (operation, slots) = (queued.task.operation(), queued.task.slots());
-                    check::task_begin(&self, operation, &mut queued.origin);
-                    (operation, slots, queued.origin.traces(), self.run_task(queued))
-                }
-                Step::Resume(Queued { task, origin, .. }, signal) => {
-                    clock::go_to(self.time());
-                    let result = self.resume(&task, signal);
-                    (task.operation(), task.slots(), origin.traces(), Outcome::Done(result))
-                }
+                Step::Run(queued) => self.carry_out(queued),
+                Step::Resume(queued, signal) => Some(self.carry_on(&queued, signal)),
             };
-            let Outcome::Done(result) = outcome else { return };
-            check::task_end(&self, operation, traces, result);
-            step = self.finish(operation, slots, result, left == 0);
+            let Some(done) = done else { return };
+            step = self.finish(done, left == 0);
         }
         if let Step::Yield = step {
             executor::schedule(self);
         }
     }
 
+    /// Runs a task; nothing if it waits.
+    #[inline]
+    pub(super) fn carry_out(self: &Arc<Self>, mut queued: Queued) -> Option<Done> {
+        let (operation, slots) = (queued.task.operation(), queued.task.slots());
+        if queued.task.may_take_long() && self.progress.is_awaited() {
+            let state = self.state.lock();
+            self.tell_waiting(state);
+        }
+        check::task_begin(self, operation, &mut queued.origin);
+        let traces = queued.origin.traces();
+        let Outcome::Done(result) = self.run_task(queued) else { return None };
+        check::task_end(self, operation, traces, result);
+        Some(Done { operation, slots, result })
+    }
+
+    /// Ends a task that waited.
+    pub(super) fn carry_on(self: &Arc<Self>, Queued { task, origin, .. }: &Queued, signal: Signal) -> Done {
+        clock::go_to(self.time());
+        let (operation, slots) = (task.operation(), task.slots());
+        let result = self.resume(task, signal);
+        check::task_end(self, operation, origin.traces(), result);
+        Done { operation, slots, result }
+    }
+
     fn begin(&self) -> Step {
         let mut state = self.state.lock();
+        // A thread of the program may have been faster.
+        if state.run == Run::Ready { self.begin_with(&mut state) } else { Step::End }
+    }
+
+    /// Begins the turn of a stream that is ready.
+    pub(super) fn begin_with(&self, state: &mut State) -> Step {
         debug_assert_eq!(state.run, Run::Ready);
         state.run = Run::Running;
         if let Some(task) = state.current.take() {
             let signal = state.take_signal().unwrap_or(Signal::Cancelled);
             return Step::Resume(task, signal);
         }
-        self.next(&mut state, false)
+        self.next(state, false)
+    }
+
+    /// What is next once all is done that was claimed: only turns claim, and this is the only one.
+    fn next_unclaimed(&self, state: &mut State) -> Step {
+        if !state.queue.is_empty() {
+            return self.next(state, false);
+        }
+        state.run = Run::Idle;
+        self.changed.notify_all();
+        Step::End
     }
 
     fn next(&self, state: &mut State, exhausted: bool) -> Step {
-        if state.queue.is_empty() || state.stopped {
+        let mut claimed = self.claimed.lock();
+        if claimed.is_empty() && !state.stopped {
+            // It is filled from its beginning again: a stream that has few tasks at a time uses no more memory than for those.
+            claimed.clear();
+            std::mem::swap(&mut *claimed, &mut state.queue);
+        }
+        if claimed.is_empty() {
             state.run = Run::Idle;
             self.changed.notify_all();
             Step::End
@@ -79,37 +123,45 @@ impl Stream {
             state.run = Run::Ready;
             Step::Yield
         } else {
-            state.queue.pop_front().map_or(Step::End, Step::Run)
+            claimed.pop_front().map_or(Step::End, Step::Run)
         }
     }
 
     /// Notes the end of a task and picks the next one.
-    fn finish(
-        &self,
-        operation: &'static str,
-        slots: usize,
-        result: Result<(), aclError>,
-        exhausted: bool,
-    ) -> Step {
+    #[inline]
+    pub(super) fn finish(&self, Done { operation, slots, result }: Done, exhausted: bool) -> Step {
         // Texts that the task left on this thread belong to whoever synchronises.
         let text = error::take_text();
-        let mut state = self.state.lock();
-        state.cancelled = false;
-        state.slots -= slots;
-        state.completed += 1;
         if let Err(code) = result {
             log::debug!("stream {}: {operation} failed with {code}", self.id);
             // A later error replaces an earlier one nobody asked for.
-            state.failure = Some(Failure { code, text });
-            drop(state);
+            self.state.lock().failure = Some(Failure { code, text });
             self.shared.failed(code);
+        }
+        if self.progress.completed_one(slots) {
+            let state = self.state.lock();
+            self.tell_waiting(state);
+        }
+        if !exhausted && let Some(queued) = self.claimed.lock().pop_front() {
+            // Had the queue been thrown away meanwhile, nothing were left here.
+            return Step::Run(queued);
+        }
+        let mut state = self.state.lock();
+        while !state.abandoned.is_empty() {
+            let abandoned = std::mem::take(&mut state.abandoned);
+            drop(state);
+            abandoned.into_iter().for_each(Task::abandon);
             state = self.state.lock();
         }
-        if state.completed >= state.wake_at {
-            state.wake_at = u64::MAX;
-            self.changed.notify_all();
-        }
-        self.next(&mut state, exhausted)
+        state.cancelled = false;
+        if exhausted { self.next(&mut state, true) } else { self.next_unclaimed(&mut state) }
+    }
+
+    /// Threads that wait for something of this stream look again.
+    pub(super) fn tell_waiting(&self, state: MutexGuard<'_, State>) {
+        self.progress.forget_waiting();
+        self.changed.notify_all();
+        drop(state);
     }
 
     fn run_task(self: &Arc<Self>, queued: Queued) -> Outcome {
@@ -164,7 +216,7 @@ impl Stream {
         let blocking = launch.is_blocking();
         let answer = blocking.then(|| (Arc::clone(self), self.draw_ticket()));
         let knowledge = check::asks(self);
-        match queued.fault {
+        match queued.fault.as_deref().copied() {
             Some(TaskFault::Lose) => {}
             Some(TaskFault::Delay(by)) => launch.post_late(by, answer, knowledge),
             Some(TaskFault::Duplicate) => {
@@ -245,12 +297,10 @@ impl Stream {
     /// Tells a stream that waits with `ticket` to go on. False, and ignored, if it does not.
     pub(in crate::core) fn signal(self: &Arc<Self>, ticket: u64, signal: Signal) -> bool {
         let mut state = self.state.lock();
-        if !state.armed || state.ticket != ticket || state.signal.is_some() {
+        if !state.awaits(ticket) {
             return false;
         }
-        state.signal = Some(signal);
-        if state.run == Run::Parked {
-            state.run = Run::Ready;
+        if state.take_up(ticket, signal) {
             drop(state);
             executor::schedule(Arc::clone(self));
         }
@@ -259,6 +309,24 @@ impl Stream {
 }
 
 impl State {
+    /// Whether a signal with `ticket` is still to come.
+    fn awaits(&self, ticket: u64) -> bool {
+        self.armed && self.ticket == ticket && self.signal.is_none()
+    }
+
+    /// Leaves a signal, if it is [awaited](Self::awaits). True if the stream was parked, and the caller has to give it a turn.
+    pub(super) fn take_up(&mut self, ticket: u64, signal: Signal) -> bool {
+        if !self.awaits(ticket) {
+            return false;
+        }
+        self.signal = Some(signal);
+        let parked = self.run == Run::Parked;
+        if parked {
+            self.run = Run::Ready;
+        }
+        parked
+    }
+
     pub(super) fn take_signal(&mut self) -> Option<Signal> {
         self.armed = false;
         self.signal.take()

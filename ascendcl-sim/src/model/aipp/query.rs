@@ -23,7 +23,7 @@ fn with_input(id: u32, index: usize) -> Result<Arc<Model>, aclError> {
     let model = registry::find(id)?;
     let count = model.description().inputs.len();
     if index >= count {
-        let text = format_args!("index {index} of model {id} with {count} inputs");
+        let text = format!("index {index} of model {id} with {count} inputs");
         return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
     }
     Ok(model)
@@ -83,13 +83,13 @@ pub(crate) fn set_by_index(
     params::get(aipp)?;
     let count = dataset::find(handle)?.len();
     if index >= count {
-        let text = format_args!("index {index} of a dataset with {count} data buffers");
+        let text = format!("index {index} of a dataset with {count} data buffers");
         return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
     }
     match kind(id, index)? {
         (sys::ACL_DATA_WITH_DYNAMIC_AIPP, params) => set_input(id, handle, params, aipp),
         _ => {
-            let text = format_args!("input {index} of model {id} has no dynamic AIPP");
+            let text = format!("input {index} of model {id} has no dynamic AIPP");
             Err(fail(sys::ACL_ERROR_FAILURE, text))
         }
     }
@@ -117,8 +117,7 @@ fn output_size(params: &Params, index: usize) -> Result<[i32; 2], aclError> {
         let [top, bottom, left, right] = batch.pads;
         size = [size[0] + left + right, size[1] + top + bottom];
         if size[0] > 1080 {
-            let text =
-                format_args!("image {index} is {} pixels wide with its padding, more than 1080", size[0]);
+            let text = format!("image {index} is {} pixels wide with its padding, more than 1080", size[0]);
             return Err(fail(sys::ACL_ERROR_INVALID_PARAM, text));
         }
     }
@@ -198,7 +197,7 @@ fn largest_shape(model: &Model, index: usize) -> Vec<i64> {
 pub(crate) fn first_info(id: u32, index: usize) -> Result<Box<aclAippInfo>, aclError> {
     let model = with_input(id, index)?;
     let missing = || {
-        let text = format_args!("input {index} of model {id} has no AIPP");
+        let text = format!("input {index} of model {id} has no AIPP");
         fail(sys::ACL_ERROR_GE_AIPP_NOT_EXIST, text)
     };
     let config = match &model.aipp()[index] {
@@ -213,7 +212,7 @@ pub(crate) fn first_info(id: u32, index: usize) -> Result<Box<aclAippInfo>, aclE
         false => model.graph().gears.iter().map(|gear| feed.in_gear(gear)).collect(),
     };
     if shapes.len() > sys::ACL_MAX_SHAPE_COUNT as usize {
-        let text = format_args!("model {id} has {} gears, more than there is room for", shapes.len());
+        let text = format!("model {id} has {} gears, more than there is room for", shapes.len());
         return Err(fail(sys::ACL_ERROR_GE_FAILURE, text));
     }
     info.srcFormat = if feed.nhwc { sys::ACL_FORMAT_NHWC } else { sys::ACL_FORMAT_NCHW };
@@ -241,12 +240,12 @@ pub(crate) fn first_info(id: u32, index: usize) -> Result<Box<aclAippInfo>, aclE
 /// The structure with nothing in it, never on a stack.
 fn zeroed() -> Box<aclAippInfo> {
     let layout = Layout::new::<aclAippInfo>();
-    // SAFETY: the structure is not empty.
+    // SAFETY: [memory, bits] the structure is not empty.
     let memory = unsafe { alloc_zeroed(layout) };
     if memory.is_null() {
         handle_alloc_error(layout);
     }
-    // SAFETY: allocated with this layout just now. The structure has numbers, enumerators that are numbers, and a pointer: zero is a value
+    // SAFETY: [memory, bits] allocated with this layout just now. The structure has numbers, enumerators that are numbers, and a pointer: zero is a value
     // of each.
     unsafe { Box::from_raw(memory.cast()) }
 }

@@ -64,7 +64,7 @@ pub(crate) fn build(
         outline.inputs.iter().map(|input| given_input(input, options)).collect::<Result<Vec<_>, _>>()?;
     for (name, _) in &options.input_shapes {
         if !outline.inputs.iter().any(|input| input.name == *name) {
-            let text = format_args!("input_shape names the input '{name}', which the model does not have");
+            let text = format!("input_shape names the input '{name}', which the model does not have");
             return Err(fail(sys::ACL_ERROR_GE_FAILURE, text));
         }
     }
@@ -74,8 +74,7 @@ pub(crate) fn build(
         outline.outputs.iter().map(|output| element(output, "output")).collect::<Result<Vec<_>, _>>()?;
     for config in &options.aipp {
         let input = given.get_mut(config.rank).ok_or_else(|| {
-            let text =
-                format_args!("AIPP for input {} of a model with {}", config.rank, outline.inputs.len());
+            let text = format!("AIPP for input {} of a model with {}", config.rank, outline.inputs.len());
             fail(sys::ACL_ERROR_GE_FAILURE, text)
         })?;
         add_aipp(input, config)?;
@@ -197,10 +196,8 @@ fn given_input(declared: &Declared, options: &Options) -> Result<Given, aclError
         }
         (dims, Some(wanted)) => {
             if dims.as_ref().is_some_and(|dims| dims.len() != wanted.len()) {
-                let text = format_args!(
-                    "input_shape gives input '{name}' {} axes, which it does not have",
-                    wanted.len()
-                );
+                let text =
+                    format!("input_shape gives input '{name}' {} axes, which it does not have", wanted.len());
                 return Err(invalid(&text));
             }
             let axis = |(index, axis): (usize, &Axis)| match (axis, dims.as_ref().map(|dims| &dims[index])) {

@@ -39,7 +39,7 @@ pub(super) fn outputs(
             shapes.max_by_key(|dims| dims.iter().fold(1i64, |count, &dim| count.saturating_mul(dim)));
         let dims = largest.unwrap_or(&open).clone();
         if dims.len() > MAX_DIMS {
-            let text = format_args!(
+            let text = format!(
                 "output '{}' has {} dimensions, at most {MAX_DIMS} are allowed",
                 declared.name,
                 dims.len()

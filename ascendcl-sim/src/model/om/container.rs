@@ -135,10 +135,8 @@ pub(crate) fn table<'a>(header: &Header<'_>, rest: &mut &'a [u8]) -> Result<Vec<
     let (start, entry) = if wide { (8, 24) } else { (4, 12) };
     let size = start + count as usize * entry;
     if rest.len() <= size {
-        let text = format_args!(
-            "malformed OM model: a partition table of {size} bytes where {} are left",
-            rest.len()
-        );
+        let text =
+            format!("malformed OM model: a partition table of {size} bytes where {} are left", rest.len());
         return Err(too_short(&text));
     }
     let (entries, mut payload) = rest.split_at(size);
