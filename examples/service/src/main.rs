@@ -80,16 +80,21 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let acl = Acl::new()?;
-    let lanes = open_lanes(&acl, options)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(options, lanes));
-    // Nothing is left to do, unless patience was over.
-    drop(runtime);
-    served?;
-    // All handles are gone: ends ACL, and would tell if one had been forgotten.
-    acl.finalize()?;
+    let ended = work(&acl, options);
+    // After a failure too: streams that were dropped with work on them end first. All handles are gone, and it would tell if one had
+    // been forgotten.
+    let finalized = acl.finalize();
+    ended?;
+    finalized?;
     println!("stopped");
     Ok(())
+}
+
+fn work(acl: &Acl, options: &Options) -> Result<(), Failure> {
+    let lanes = open_lanes(acl, options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // With the runtime goes whatever is still under way when patience is over.
+    runtime.block_on(serve(options, lanes))
 }
 
 /// The lanes of all devices: first one of each, then the second ones. In this order they get the first batches.

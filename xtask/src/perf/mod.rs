@@ -85,13 +85,16 @@ pub fn run(options: &Options) -> Result<bool, Error> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let record = everything && !options.quick && report.is_complete();
     for (plot, series) in &drawn {
-        let path = report::picture(plot, everything && !options.quick)?;
+        let path = report::picture(plot, record)?;
         plot.draw(&path, series)?;
         println!("{}: {}", plot.name, path.display());
     }
-    if everything && !options.quick {
+    if record {
         report.write(&plots)?;
+    } else if everything && !options.quick {
+        println!("not everything was measured: the page stays as it is");
     }
     report.tell()
 }

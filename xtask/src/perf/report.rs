@@ -23,7 +23,10 @@ pub struct Report {
     times: bool,
     /// Lines of the page: the cells, and what is said below.
     lines: Vec<(Vec<String>, String)>,
+    /// How many rows have a target that was judged.
+    judged: usize,
     missed: Vec<String>,
+    skipped: Vec<String>,
     failed: Vec<String>,
 }
 
@@ -47,7 +50,14 @@ pub fn picture(plot: &Plot, record: bool) -> Result<PathBuf, Error> {
 
 impl Report {
     pub fn new(times: bool) -> Report {
-        Report { times, lines: Vec::new(), missed: Vec::new(), failed: Vec::new() }
+        Report {
+            times,
+            lines: Vec::new(),
+            judged: 0,
+            missed: Vec::new(),
+            skipped: Vec::new(),
+            failed: Vec::new(),
+        }
     }
 
     /// Prints a row, and keeps it.
@@ -60,8 +70,11 @@ impl Report {
         println!("{}", line(&cells));
         if measured.is_skipped() {
             println!("{}: {}", row.name, measured.note);
+            self.skipped.push(row.name.to_owned());
         }
-        if row.verdict(&measured, self.times) == Some(false) {
+        let verdict = row.verdict(&measured, self.times);
+        self.judged += usize::from(verdict.is_some());
+        if verdict == Some(false) {
             self.missed.push(row.name.to_owned());
         }
         let mut below = format!("- `{}`: {}", row.name, row.title);
@@ -82,6 +95,11 @@ impl Report {
     pub fn fail(&mut self, name: &str, error: &Error) {
         println!("{name}: {error}");
         self.failed.push(name.to_owned());
+    }
+
+    /// Whether everything was measured: only then it may take the place of what the page has.
+    pub fn is_complete(&self) -> bool {
+        self.skipped.is_empty() && self.failed.is_empty()
     }
 
     /// Writes the page.
@@ -108,9 +126,10 @@ impl Report {
         if !self.failed.is_empty() {
             return Err(Error::new(format!("not measured: {}", self.failed.join(", "))));
         }
-        match &self.missed[..] {
-            [] => println!("every target that is judged was reached"),
-            missed => println!("missed: {}", missed.join(", ")),
+        match (&self.missed[..], self.judged) {
+            ([], 0) => println!("no target was judged"),
+            ([], judged) => println!("reached: each of the {judged} targets that were judged"),
+            (missed, judged) => println!("missed {} of {judged}: {}", missed.len(), missed.join(", ")),
         }
         Ok(self.missed.is_empty())
     }
