@@ -47,7 +47,6 @@ Commands:
     --check           change nothing; fail if the committed page is not what the code gives
   unsafe-audit        write docs/unsafe.md: every unsafe block, the rule it rests on, and who sees to that; fail if one names none
     --check           change nothing; fail also if the committed page is not what the code gives
-    --record          write the counts into docs/reliability.md
   fuzz-abi            make random calls with random, stale and hostile arguments: nothing may crash, hang or leak
     --calls N         as many, 1000000 by default
     --seed N          begin with this seed, 1 by default
@@ -106,14 +105,14 @@ fn run() -> Result<bool, Error> {
         Some(other) => return Err(other.unexpected().into()),
     };
     match command.as_str() {
-        "bindings" => bindings_command(arguments),
+        "bindings" => page_command(arguments, bindings::check, || bindings::write().map(|()| true)),
         "abi-check" => abi_check_command(arguments),
         "headers" => headers_command(arguments),
         "install-sim" => install_command(arguments),
         "programs" => programs_command(arguments),
-        "sim-table" => table_command(arguments),
-        "coverage" => coverage_command(arguments),
-        "unsafe-audit" => audit_command(arguments),
+        "sim-table" => page_command(arguments, table::check, || table::write().map(|()| true)),
+        "coverage" => page_command(arguments, coverage::check, coverage::write),
+        "unsafe-audit" => page_command(arguments, audit::check, audit::write),
         "fuzz-abi" => fuzz_command(arguments),
         "campaign" => campaign_command(arguments),
         "soak" => soak_command(arguments),
@@ -125,27 +124,20 @@ fn run() -> Result<bool, Error> {
     }
 }
 
-fn coverage_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
-    let mut check = false;
+/// Writes something that is committed, or only looks whether it is what would be written.
+fn page_command(
+    mut arguments: lexopt::Parser,
+    check: impl FnOnce() -> Result<bool, Error>,
+    write: impl FnOnce() -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    let mut checks = false;
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("check") => check = true,
+            Long("check") => checks = true,
             other => return Err(other.unexpected().into()),
         }
     }
-    if check { coverage::check() } else { coverage::write() }
-}
-
-fn audit_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
-    let (mut check, mut record) = (false, false);
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("check") => check = true,
-            Long("record") => record = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    if check { audit::check() } else { audit::write(record) }
+    if checks { check() } else { write() }
 }
 
 fn fuzz_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
@@ -257,28 +249,6 @@ fn timeline_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
         [file, picture] => timeline::run(file, picture, &options),
         _ => Err(Error::new("`timeline` needs the file to read and the picture to write")),
     }
-}
-
-fn bindings_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
-    let mut check = false;
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("check") => check = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    if check { bindings::check() } else { bindings::write().map(|()| true) }
-}
-
-fn table_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {
-    let mut check = false;
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("check") => check = true,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    if check { table::check() } else { table::write().map(|()| true) }
 }
 
 fn abi_check_command(mut arguments: lexopt::Parser) -> Result<bool, Error> {

@@ -19,15 +19,6 @@ mod tests {
 
     #[test]
     fn the_page_has_all_sections() {
-        PAGE.check_sections(&[
-            "campaign",
-            "soak",
-            "loom",
-            "state-machines",
-            "sanitizers",
-            "fuzz",
-            "exits",
-            "unsafe",
-        ]);
+        PAGE.check_sections(&["campaign", "soak", "loom", "state-machines", "sanitizers", "fuzz", "exits"]);
     }
 }

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{error::Error, reliability, workspace};
+use crate::{error::Error, workspace};
 use sites::{Kind, Site};
 
 /// The page, in the workspace.
@@ -42,13 +42,10 @@ struct Audit {
 }
 
 /// Writes the page. False if something has no reason.
-pub fn write(record: bool) -> Result<bool, Error> {
+pub fn write() -> Result<bool, Error> {
     let audit = Audit::read()?;
     let path = workspace::root().join(PAGE);
     fs::write(&path, page::text(&audit)).map_err(|error| Error::io("write", &path, error))?;
-    if record {
-        reliability::record("unsafe", &page::summary(&audit))?;
-    }
     Ok(audit.say_problems() == 0)
 }
 

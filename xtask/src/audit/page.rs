@@ -86,7 +86,7 @@ fn generated(text: &mut String, audit: &Audit) {
 }
 
 /// The counts.
-pub fn summary(audit: &Audit) -> String {
+fn summary(audit: &Audit) -> String {
     let mut text = String::from(
         "| code | blocks | impls | functions and traits | shims | other | explained |\n|---|---|---|---|---|---|---|\n",
     );
