@@ -12,7 +12,7 @@ mod handles;
 mod ours;
 
 use ascendcl::sys::{AclApi, aclError};
-use std::{ffi::CString, ptr};
+use std::{ffi::CString, ptr, thread};
 use support::{Target, child};
 
 /// A C library: its own look at the table of functions, and nothing of this crate.
@@ -51,11 +51,13 @@ fn current(neighbour: &Neighbour) -> ascendcl::sys::aclrtContext {
     }
 }
 
-/// Runs a role on both simulators.
+/// Runs a role on both simulators, at once: most of the time they wait.
 fn both(role: &str) {
-    for target in ["embedded", "cdylib"] {
-        child::run(&format!("{role} {target}"), &[]).success();
-    }
+    let run = |target| child::run(&format!("{role} {target}"), &[]).success();
+    thread::scope(|scope| {
+        scope.spawn(|| run("embedded"));
+        run("cdylib");
+    });
 }
 
 /// Makes of each function a test that runs it in a process of its own, on both simulators.
