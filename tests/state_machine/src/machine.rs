@@ -349,7 +349,7 @@ impl World {
                 return Ok(());
             }
             // What was dropped in callbacks is released a moment later.
-            require(begun.elapsed() < ample() / 6, || format!("{kind}: {live} live, {most} have owners"))?;
+            require(begun.elapsed() < ample(), || format!("{kind}: {live} live, {most} have owners"))?;
             self.nudge();
             thread::sleep(Duration::from_micros(200));
         }
