@@ -3,7 +3,6 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::Command,
     thread,
     time::SystemTime,
 };
@@ -21,9 +20,9 @@ impl Page {
     }
 
     /// Puts the figures of a run into their section of the page, between `<!-- begin SECTION -->` and `<!-- end SECTION -->`, under a line that
-    /// says when, on what machine and by which command.
+    /// says when, on what machine and by which command. Of which code they are, the history of the page tells: a commit is not known before.
     pub fn record(self, section: &str, command: &str, markdown: &str) -> Result<(), Error> {
-        let head = format!("{}{}, on {}, by `{command}`:", today(), commit(), machine());
+        let head = format!("{}, on {}, by `{command}`:", today(), machine());
         self.write(section, &format!("{head}\n\n{}", markdown.trim()))
     }
 
@@ -76,19 +75,6 @@ pub fn command() -> String {
 fn today() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.split('T').next().unwrap_or_default().to_owned()
-}
-
-/// Which code it was: `, commit 1234567`, and whether it was changed since. Nothing where git does not know.
-fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").current_dir(workspace::root()).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let Some(id) = git(&["rev-parse", "--short", "HEAD"]) else { return String::new() };
-    // What these commands write themselves is no change of the code.
-    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs"]);
-    let changed = if changed.is_none_or(|changed| changed.is_empty()) { "" } else { " with changes" };
-    format!(", commit {id}{changed}")
 }
 
 /// What this machine is: processors and memory.
