@@ -2,7 +2,13 @@
 
 use std::{ops::Range, path::Path};
 
-use plotters::prelude::*;
+use plotters::{
+    coord::{
+        ranged1d::{DefaultFormatting, KeyPointHint},
+        types::RangedCoordf64,
+    },
+    prelude::*,
+};
 
 use super::measure::Effort;
 use crate::error::Error;
@@ -61,7 +67,7 @@ impl Plot {
             .margin(12)
             .x_label_area_size(40)
             .y_label_area_size(80)
-            .build_cartesian_2d(xs, ys)?;
+            .build_cartesian_2d(Marked::new(self.x, xs), Marked::new(self.y, ys))?;
         chart
             .configure_mesh()
             .x_desc(self.x.title)
@@ -126,6 +132,35 @@ fn emptiest_corner(lines: &[Vec<(f64, f64)>], xs: &Range<f64>, ys: &Range<f64>) 
     least.map_or(UpperLeft, |(corner, ..)| corner)
 }
 
+/// A range of an axis, marked where the axis says.
+struct Marked {
+    range: RangedCoordf64,
+    marks: Vec<f64>,
+}
+
+impl Marked {
+    fn new(axis: Axis, range: Range<f64>) -> Marked {
+        Marked { marks: axis.marks(&range), range: range.into() }
+    }
+}
+
+impl Ranged for Marked {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limits: (i32, i32)) -> i32 {
+        self.range.map(value, limits)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
+        self.marks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.range()
+    }
+}
+
 impl Axis {
     fn scale(self, value: f64) -> f64 {
         if self.logarithmic { value.max(f64::MIN_POSITIVE).log10() } else { value }
@@ -138,6 +173,25 @@ impl Axis {
         if self.logarithmic { low - margin..high + margin } else { low.min(0.0)..high * 1.1 + f64::EPSILON }
     }
 
+    /// Where it is marked: at round figures.
+    fn marks(self, range: &Range<f64>) -> Vec<f64> {
+        if !self.logarithmic {
+            return round_figures(range);
+        }
+        let decades = range.start.floor() as i32..=range.end.ceil() as i32;
+        let figures = |digits: &[f64]| -> Vec<f64> {
+            let figures = decades
+                .clone()
+                .flat_map(|decade| digits.iter().map(move |digit| digit * 10_f64.powi(decade)));
+            figures.map(f64::log10).filter(|figure| range.contains(figure)).collect()
+        };
+        let enough = [&[1.0][..], &[1.0, 2.0, 5.0]].map(figures).into_iter().find(|marks| marks.len() > 3);
+        enough.unwrap_or_else(|| {
+            let values = 10_f64.powf(range.start)..10_f64.powf(range.end);
+            round_figures(&values).into_iter().map(f64::log10).collect()
+        })
+    }
+
     fn label(self, value: f64) -> String {
         let value = if self.logarithmic { 10_f64.powf(value) } else { value };
         let (value, suffix) = match value {
@@ -146,14 +200,39 @@ impl Axis {
             value if value >= 1e3 => (value / 1e3, "k"),
             value => (value, ""),
         };
-        let places = if value >= 10.0 || value.fract() == 0.0 { 0 } else { 2 };
-        format!("{value:.places$}{suffix}")
+        // What comes out of a logarithm is not quite round.
+        format!("{}{suffix}", (value * 100.0).round() / 100.0)
     }
+}
+
+/// Some of one, two or five times a power of ten, as far apart.
+fn round_figures(range: &Range<f64>) -> Vec<f64> {
+    let least = (range.end - range.start) / 7.0;
+    let power = 10_f64.powf(least.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power).into_iter().find(|&step| step >= least);
+    let step = step.unwrap_or(10.0 * power);
+    let steps = (range.start / step).ceil() as i64..=(range.end / step).floor() as i64;
+    steps.map(|number| number as f64 * step).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn axes_are_marked_at_round_figures() {
+        let labels = |logarithmic, low: f64, high: f64| {
+            let axis = Axis { title: "", logarithmic };
+            let range = axis.scale(low)..axis.scale(high);
+            let labels = axis.marks(&range).into_iter().map(|mark| axis.label(mark));
+            labels.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(labels(false, 0.0, 4.4), "0 1 2 3 4");
+        assert_eq!(labels(false, 0.0, 1.1e6), "0 200k 400k 600k 800k 1M");
+        assert_eq!(labels(true, 900.0, 3e8), "1k 10k 100k 1M 10M 100M");
+        assert_eq!(labels(true, 0.9, 70.0), "1 2 5 10 20 50");
+        assert_eq!(labels(true, 3.1e6, 6.4e6), "3.5M 4M 4.5M 5M 5.5M 6M");
+    }
 
     #[test]
     fn names_stand_where_no_line_is() {
