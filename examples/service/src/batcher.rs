@@ -4,6 +4,7 @@ use crate::{
     Failure,
     lane::{Answer, Lane},
 };
+use ascendcl::ErrorKind;
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
     sync::{mpsc::Receiver, oneshot},
@@ -78,7 +79,7 @@ impl Batcher {
     }
 }
 
-/// Puts a batch through a lane, and answers. A lane that fails is made anew.
+/// Puts a batch through a lane, and answers. A lane that fails is made anew, unless its device is lost: that stays so until the process ends.
 async fn work(mut lane: Lane, batch: Vec<Job>) -> Option<Lane> {
     if batch.is_empty() {
         return Some(lane);
@@ -96,6 +97,10 @@ async fn work(mut lane: Lane, batch: Vec<Job>) -> Option<Lane> {
             eprintln!("a batch of {} failed on device {}: {error}", batch.len(), lane.device());
             for job in batch {
                 let _ = job.reply.send(Err(error.to_string()));
+            }
+            if error.code().is_some_and(|code| code.kind() == ErrorKind::DeviceLost) {
+                eprintln!("the lane is given up: device {} is lost", lane.device());
+                return None;
             }
             // Loading a model takes its time.
             match spawn_blocking(move || lane.reopen()).await {

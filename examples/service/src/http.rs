@@ -42,18 +42,20 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 const USAGE: &str = "\
 Post a PNG of a handwritten digit, 8x8 pixels, bright ink on dark paper:
 
-  curl --data-binary @examples/assets/digits/images/0003_3.png http://HOST/classify
+  curl --data-binary @examples/assets/digits/images/0013_3.png http://HOST/classify
 
 GET /health tells what was done so far.
 ";
 
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// How many pictures were put into the queue, how many of them have got an answer, and for how many the client did not stay.
+/// How many pictures were put into the queue, how many of them have got an answer, how many of these were that a device has failed, and
+/// for how many the client did not stay.
 #[derive(Default)]
 pub struct Counts {
     pub accepted: AtomicU64,
     pub answered: AtomicU64,
+    pub failed: AtomicU64,
     pub left: AtomicU64,
 }
 
@@ -100,6 +102,7 @@ struct Problem {
 struct Health {
     accepted: u64,
     answered: u64,
+    failed: u64,
     left: u64,
     queued: usize,
 }
@@ -191,21 +194,23 @@ async fn classify(State(service): State<Service>, request: Request) -> Result<Js
     let accepted = Accepted::new(&service.counts);
     let answer = answer.await;
     accepted.answered();
-    match answer {
-        Ok(Ok(answer)) => Ok(Json(answer)),
-        Ok(Err(error)) => Err(Refusal(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("the device has failed, another will be used: try again ({error})"),
-        )),
+    let refusal = match answer {
+        Ok(Ok(answer)) => return Ok(Json(answer)),
+        Ok(Err(error)) => {
+            Refusal(StatusCode::INTERNAL_SERVER_ERROR, format!("the device has failed: try again ({error})"))
+        }
         // The batcher has ended: no device is left.
-        Err(_) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, "all devices have failed".into())),
-    }
+        Err(_) => Refusal(StatusCode::SERVICE_UNAVAILABLE, "all devices have failed".into()),
+    };
+    service.counts.failed.fetch_add(1, Ordering::SeqCst);
+    Err(refusal)
 }
 
 async fn health(State(service): State<Service>) -> Json<Health> {
     Json(Health {
         accepted: service.counts.accepted.load(Ordering::SeqCst),
         answered: service.counts.answered.load(Ordering::SeqCst),
+        failed: service.counts.failed.load(Ordering::SeqCst),
         left: service.counts.left.load(Ordering::SeqCst),
         queued: service.jobs.max_capacity() - service.jobs.capacity(),
     })

@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release -p ascendcl-service
-//! curl --data-binary @examples/assets/digits/images/0003_3.png http://127.0.0.1:8080/classify
+//! curl --data-binary @examples/assets/digits/images/0013_3.png http://127.0.0.1:8080/classify
 //! cargo run --release -p ascendcl-service --bin load    # many requests at once, and figures
 //! ```
 //!
@@ -47,7 +47,7 @@ use batcher::Batcher;
 use http::Service;
 use lane::Lane;
 use options::{Options, Parsed};
-use std::{error::Error, process::ExitCode, sync::atomic::Ordering};
+use std::{error::Error, fmt, process::ExitCode, sync::atomic::Ordering, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -56,6 +56,18 @@ use tokio::{
 
 /// Any error. Whatever it is, its text is for the user.
 type Failure = Box<dyn Error + Send + Sync>;
+
+/// What was accepted could not be answered in time.
+#[derive(Debug)]
+struct GaveUp(Duration);
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not finished {:?} after the signal: giving up", self.0)
+    }
+}
+
+impl Error for GaveUp {}
 
 fn main() -> ExitCode {
     let options = match Options::parse() {
@@ -80,21 +92,21 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let acl = Acl::new()?;
-    let ended = work(&acl, options);
-    // After a failure too: streams that were dropped with work on them end first. All handles are gone, and it would tell if one had
-    // been forgotten.
-    let finalized = acl.finalize();
+    let ended = open_lanes(&acl, options).and_then(|lanes| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // With the runtime goes whatever is still under way when patience is over.
+        runtime.block_on(serve(options, lanes))
+    });
+    if !ended.as_ref().is_err_and(|error| error.is::<GaveUp>()) {
+        // After a failure too: streams that were dropped with work on them end first. It tells if a handle was forgotten, and when a device
+        // was lost: what its work may still use stays until the process ends.
+        if let Err(error) = acl.finalize() {
+            eprintln!("service: {error}");
+        }
+    }
     ended?;
-    finalized?;
     println!("stopped");
     Ok(())
-}
-
-fn work(acl: &Acl, options: &Options) -> Result<(), Failure> {
-    let lanes = open_lanes(acl, options)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    // With the runtime goes whatever is still under way when patience is over.
-    runtime.block_on(serve(options, lanes))
 }
 
 /// The lanes of all devices: first one of each, then the second ones. In this order they get the first batches.
@@ -161,7 +173,7 @@ async fn serve(options: &Options, lanes: Vec<Lane>) -> Result<(), Failure> {
     };
     let ended = tokio::select! {
         ended = all => ended,
-        () = patience => Err(format!("not finished {:?} after the signal: giving up", options.patience).into()),
+        () = patience => Err(GaveUp(options.patience).into()),
     };
     let (accepted, answered) =
         (counts.accepted.load(Ordering::SeqCst), counts.answered.load(Ordering::SeqCst));

@@ -8,6 +8,7 @@ use client::{Answer, Client, Picture, Reply};
 use server::Server;
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{
         Barrier,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -203,7 +204,9 @@ fn bad_requests_are_told_what_to_do() {
     }
     // It takes pictures after all that.
     assert_eq!(digit(client.classify(&picture.png)).digit, picture.label);
-    assert!(matches!(get(&server, "/"), (200, text) if text.contains("curl")));
+    let (usage, root) = (get(&server, "/").1, Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    let file = usage.split_once("curl --data-binary @").and_then(|(_, rest)| rest.split(' ').next());
+    assert!(file.is_some_and(|file| root.join(file).exists()), "{usage}");
     assert!(matches!(get(&server, "/health"), (200, text) if text.contains("\"accepted\":1")));
     assert!(matches!(get(&server, "/classify"), (405, text) if text.contains("POST")));
     assert!(matches!(get(&server, "/nothing"), (404, text) if text.contains("/classify")));
@@ -235,6 +238,35 @@ fn a_batch_that_fails_is_told_and_the_next_is_answered() {
 fn without_a_device_left_it_ends_with_an_error() {
     // The lane cannot be made anew: its model does not load a second time.
     let faults = [("ASCENDCL_SIM_FAULTS", "aclmdlExecuteAsync=507015;aclmdlLoadFromFile:2+=507015")];
+    let server = Server::start(&["--devices", "1", "--streams", "1"], &faults);
+    let (client, picture) = (Client::new(server.url()), &pictures()[0]);
+    assert_eq!(refusal(client.classify(&picture.png)).0, 500);
+    let ended = server.wait();
+    assert!(!ended.success);
+    assert!(ended.errors.contains("no lane is left"), "{ended:?}");
+}
+
+/// What the work of a lost device may still use is left behind on purpose.
+const LOST: (&str, &str) = ("ASCENDCL_SIM_LEAKS", "off");
+
+#[test]
+fn a_device_that_is_lost_gets_no_more_pictures() {
+    // In its first batch: each has two copies.
+    let faults = [("ASCENDCL_SIM_FAULTS", "aclrtMemcpyAsync:3=lost-device"), LOST];
+    let server = Server::start(&["--devices", "2", "--streams", "1", "--batch", "1"], &faults);
+    let (client, picture) = (Client::new(server.url()), &pictures()[0]);
+    let replies = (0..12).map(|_| client.classify(&picture.png));
+    let refused: Vec<_> = replies.filter(|reply| !matches!(reply, Ok(Reply::Digit(_)))).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(matches!(get(&server, "/health"), (200, text) if text.contains("\"failed\":1")));
+    let ended = server.stop();
+    assert_eq!((ended.success, ended.accepted, ended.answered), (true, 12, 12), "{ended:?}");
+    assert!(ended.errors.contains("is lost"), "{ended:?}");
+}
+
+#[test]
+fn with_all_devices_lost_it_ends_with_an_error() {
+    let faults = [("ASCENDCL_SIM_FAULTS", "aclrtMemcpyAsync=lost-device"), LOST];
     let server = Server::start(&["--devices", "1", "--streams", "1"], &faults);
     let (client, picture) = (Client::new(server.url()), &pictures()[0]);
     assert_eq!(refusal(client.classify(&picture.png)).0, 500);
