@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::time::Duration;
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 pub const HELP: &str = "\
 Recognises handwritten digits: post a PNG of 8x8 pixels to /classify, get the digit as JSON.
@@ -53,12 +53,12 @@ impl Options {
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("listen") => options.listen = parser.value()?.string()?,
-                Long("devices") => options.devices = Some(at_least_one(&mut parser)?),
-                Long("streams") => options.streams = at_least_one(&mut parser)?,
-                Long("batch") => options.batch = at_least_one(&mut parser)?,
-                Long("wait") => options.wait = Duration::from_millis(parser.value()?.parse()?),
-                Long("queue") => options.queue = at_least_one(&mut parser)?,
-                Long("patience") => options.patience = Duration::from_secs(parser.value()?.parse()?),
+                Long("devices") => options.devices = Some(number("devices", 1, &mut parser)?),
+                Long("streams") => options.streams = number("streams", 1, &mut parser)?,
+                Long("batch") => options.batch = number("batch", 1, &mut parser)?,
+                Long("wait") => options.wait = Duration::from_millis(number("wait", 0, &mut parser)?),
+                Long("queue") => options.queue = number("queue", 1, &mut parser)?,
+                Long("patience") => options.patience = Duration::from_secs(number("patience", 0, &mut parser)?),
                 Long("help") | Short('h') => return Ok(Parsed::Help),
                 other => return Err(other.unexpected()),
             }
@@ -67,8 +67,15 @@ impl Options {
     }
 }
 
-fn at_least_one(parser: &mut lexopt::Parser) -> Result<usize, lexopt::Error> {
-    use lexopt::prelude::*;
-    let number: usize = parser.value()?.parse()?;
-    if number == 0 { Err("0 is too few: give a number from 1 on".into()) } else { Ok(number) }
+/// The value of an option.
+fn number<T: FromStr + PartialOrd + Display>(
+    option: &str,
+    least: T,
+    parser: &mut lexopt::Parser,
+) -> Result<T, lexopt::Error> {
+    let value = parser.value()?;
+    match value.to_str().and_then(|text| text.parse().ok()) {
+        Some(number) if number >= least => Ok(number),
+        _ => Err(format!("--{option} {}: give a whole number, {least} or more", value.display()).into()),
+    }
 }

@@ -268,8 +268,8 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, l
                     return Err(format!("{} is no folder", request.root.display()).into());
                 }
             }
-            Arg::Long("timeout") => match parser.value()?.parse()? {
-                seconds @ 1..=86_400 => request.limit = Duration::from_secs(seconds),
+            Arg::Long("timeout") => match parser.value()?.to_str().and_then(|text| text.parse().ok()) {
+                Some(seconds @ 1..=86_400) => request.limit = Duration::from_secs(seconds),
                 _ => return Err("--timeout takes 1 to 86400 seconds".to_owned().into()),
             },
             // Of the doctor to itself.
