@@ -253,7 +253,7 @@ fn write(text: &str) {
 }
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Request>, lexopt::Error> {
-    use lexopt::{Arg, ValueExt as _};
+    use lexopt::Arg;
 
     let limit = Duration::from_secs(60);
     let mut request = Request { root: "/".into(), json: false, run: true, limit, probe: None };
