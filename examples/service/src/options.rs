@@ -58,7 +58,9 @@ impl Options {
                 Long("batch") => options.batch = number("batch", 1, &mut parser)?,
                 Long("wait") => options.wait = Duration::from_millis(number("wait", 0, &mut parser)?),
                 Long("queue") => options.queue = number("queue", 1, &mut parser)?,
-                Long("patience") => options.patience = Duration::from_secs(number("patience", 0, &mut parser)?),
+                Long("patience") => {
+                    options.patience = Duration::from_secs(number("patience", 0, &mut parser)?)
+                }
                 Long("help") | Short('h') => return Ok(Parsed::Help),
                 other => return Err(other.unexpected()),
             }
