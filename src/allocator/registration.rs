@@ -2,12 +2,21 @@
 
 use super::DeviceAllocator;
 use crate::{
-    Context, DeviceView, Error, Result, Stream, callback::InCallback, guard, limbo::keep_for_ever,
-    owned::Owned, quiet, runtime::Site, stream::StreamInner, sync::lock, teardown::Fate,
+    Context, DeviceView, Error, Result, Stream,
+    callback::InCallback,
+    guard,
+    limbo::keep_for_ever,
+    owned::Owned,
+    quiet,
+    reaper::{self, Pending},
+    runtime::Site,
+    stream::StreamInner,
+    sync::lock,
+    teardown::{Fate, Kept},
 };
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
 /// Where memory for operators begins.
@@ -32,8 +41,29 @@ struct Given {
     out: BTreeMap<usize, usize>,
     /// Empty ranges among that, which have no place.
     empty: usize,
-    /// What it gave back when the stream had no handle any more.
-    late: Vec<DeviceView<u8>>,
+}
+
+/// Memory that came back when its stream had no handle any more. What becomes of that decides.
+struct Late {
+    memory: Option<Kept>,
+    fate: Arc<Fate>,
+    /// As that of the [`Registration`].
+    owned: bool,
+}
+
+impl Pending for Late {
+    fn try_release(&mut self) -> bool {
+        let is_gone = self.fate.is_gone();
+        if self.owned && !is_gone && !self.fate.is_lost() {
+            return false;
+        }
+        let memory = self.memory.take();
+        // What a stream was using that failed is never freed.
+        if !(self.owned && is_gone && self.fate.failure().is_none()) {
+            keep_for_ever(memory);
+        }
+        true
+    }
 }
 
 impl Registration {
@@ -60,7 +90,7 @@ impl Registration {
     /// Whether ACL has nothing of it.
     pub(super) fn is_settled(&self) -> bool {
         let given = lock(&self.given);
-        given.out.is_empty() && given.empty == 0 && given.late.is_empty()
+        given.out.is_empty() && given.empty == 0
     }
 
     /// Notes that ACL is given the memory, if that is what it asked for.
@@ -129,21 +159,19 @@ impl Registration {
                 let address = [Arc::as_ptr(owner).cast()];
                 Stream::from_inner(stream).keep_again(address, || [owner.clone()], memory.byte_len());
             }
-            None => lock(&self.given).late.push(memory.clone()),
+            None => {
+                let (memory, fate) = (memory.memory().clone() as Kept, self.fate.clone());
+                let mut late = Late { memory: Some(memory), fate, owned: self.owned };
+                if !late.try_release() {
+                    reaper::watch(late);
+                }
+            }
         }
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        // Without the lock, as in every destructor: nobody else has it.
-        let given = self.given.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let late = std::mem::take(&mut given.late);
-        // What a stream was using that failed is never freed.
-        let is_over = self.owned && self.fate.is_gone() && self.fate.failure().is_none();
-        if !is_over && !late.is_empty() {
-            keep_for_ever(late);
-        }
         // The program's code, which may come here in the middle of ACL. In a forked child, or at exit, it would do what must not be done there.
         let allocator = self.allocator.take();
         if guard::is_over() {

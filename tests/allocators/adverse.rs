@@ -5,7 +5,7 @@ use crate::{
     backend_test,
     program::{Asker, Dynamic, FAILED, Pool, answers, asked, device_memory},
     sim_test,
-    support::{self, child, chips},
+    support::{self, Gate, child, chips},
 };
 use ascendcl::{
     Acl, DeviceAllocator, DeviceView, Error, Result,
@@ -176,6 +176,36 @@ backend_test! {
             assert_eq!(dropped.load(Ordering::SeqCst), 1, "{round}: what was replaced has gone");
             assert!(model.works(&stream)?, "{round}");
         }
+    }
+}
+
+backend_test! {
+    fn what_comes_back_of_a_replaced_allocator_goes_with_the_stream(acl) {
+        if !acl.supports("aclrtAllocatorGetByStream") {
+            return Ok(());
+        }
+        let context = acl.device(0)?.create_context()?;
+        let stream = context.create_stream()?;
+        let (own, inside) = (context.clone(), Mutex::new(Some(stream.clone())));
+        // It is replaced while it is asked, when nothing was taken of it yet.
+        stream.set_allocator(answers(move |bytes| {
+            if let Some(stream) = inside.lock().unwrap().take() {
+                stream.remove_allocator()?;
+            }
+            Ok(own.alloc(bytes)?.into())
+        }))?;
+        let asker = Asker::of(&stream);
+        let block = asker.allocate(100);
+        assert!(!block.is_null());
+        let gate = Gate::close(&stream)?;
+        drop(stream);
+        // The stream may still be working with it.
+        let before = device_memory();
+        asker.free(block);
+        if acl.is_simulated() {
+            assert_eq!(device_memory(), before);
+        }
+        gate.open()?;
     }
 }
 
