@@ -222,7 +222,7 @@ impl Recorder<'_> {
         }
         self.check_memory(OP, from)?;
         self.check_memory(OP, to)?;
-        if to.is_empty() {
+        if to.byte_len() == 0 {
             return Ok(());
         }
         let keeps = [from.memory().clone() as Kept, to.memory().clone()];
@@ -247,7 +247,7 @@ impl Recorder<'_> {
     pub fn memset<T: DeviceCopy>(&mut self, memory: &DeviceView<T>, byte: u8) -> Result<()> {
         const OP: &str = "aclrtMemsetAsync";
         self.check_memory(OP, memory)?;
-        if memory.is_empty() {
+        if memory.byte_len() == 0 {
             return Ok(());
         }
         self.record(OP, [memory.memory().clone() as Kept], |context, raw| {

@@ -205,6 +205,9 @@ mod case {
             }
             recorder.copy(&empty, &empty)?;
             recorder.memset(&empty, 1)?;
+            let none = context.alloc::<[u8; 0]>(5)?;
+            recorder.copy(&none, &none)?;
+            recorder.memset(&none, 1)?;
             recorder.memset(&long, 6)
         })?;
         graph.launch()?;

@@ -180,6 +180,28 @@ backend_test! {
     }
 }
 
+sim_test! {
+    fn values_without_bytes_never_reach_acl() {
+        with_config(Config::new().count_calls(true), |acl| {
+            let context = acl.device(0)?.create_context()?;
+            let stream = context.create_stream()?;
+            let none = context.alloc::<[u8; 0]>(1000)?;
+            none.copy_from_slice(&[[]; 1000])?;
+            none.copy_to_slice(&mut [[]; 1000])?;
+            none.copy_from(&none)?;
+            none.memset(1)?;
+            stream.memset(&none, 1)?;
+            stream.copy(&none, &none)?;
+            let pinned = stream.upload(context.alloc_pinned(1000)?, &none)?.wait()?;
+            assert_eq!(stream.download(&none, pinned)?.wait()?.len(), 1000);
+            let called = ascendcl_sim::calls();
+            let copied = called.iter().find(|call| ["aclrtMemcpy", "aclrtMemset", "aclrtMalloc"].iter().any(|name| call.function.starts_with(name)));
+            assert!(copied.is_none(), "{copied:?}");
+            Ok(())
+        })?;
+    }
+}
+
 backend_test! {
     fn lengths_that_differ_are_refused(acl) {
         let context = acl.device(0)?.create_context()?;

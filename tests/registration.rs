@@ -220,6 +220,8 @@ sim_test! {
             let device = context.alloc::<u32>(0)?;
             let empty = stream.upload(empty, &device)?.wait()?;
             assert!(empty.unregister()?.is_empty());
+            let none: PinnedBuffer<[u32; 0]> = context.register_host(HostPages::new(5)?)?;
+            assert_eq!((registrations(), none.unregister()?.len()), (0, 5));
             Ok(())
         })?;
     }

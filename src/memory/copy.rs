@@ -158,7 +158,7 @@ impl<T: DeviceCopy> DeviceView<T> {
     /// An error of ACL; [`Error::InCallback`] inside a callback.
     #[doc(alias = "aclrtMemset")]
     pub fn memset(&self, byte: u8) -> Result<()> {
-        if self.is_empty() {
+        if self.byte_len() == 0 {
             return Ok(());
         }
         self.context().bind("aclrtMemset")?;
@@ -185,7 +185,7 @@ impl Stream {
     pub fn copy<T: DeviceCopy>(&self, from: &DeviceView<T>, to: &DeviceView<T>) -> Result<()> {
         const OP: &str = "aclrtMemcpyAsync";
         check_len(OP, SOURCE, to.len(), from.len())?;
-        if to.is_empty() {
+        if to.byte_len() == 0 {
             return Ok(());
         }
         if from.context().device() != self.device() {
@@ -221,7 +221,7 @@ impl Stream {
     #[doc(alias = "aclrtMemsetAsync")]
     pub fn memset<T: DeviceCopy>(&self, memory: &DeviceView<T>, byte: u8) -> Result<()> {
         const OP: &str = "aclrtMemsetAsync";
-        if memory.is_empty() {
+        if memory.byte_len() == 0 {
             return Ok(());
         }
         self.check_memory(OP, memory.context())?;

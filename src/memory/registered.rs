@@ -264,7 +264,7 @@ impl Context {
     }
 
     fn check_pages<T: DeviceCopy>(&self, pages: &HostPages<T>) -> Result<()> {
-        if !pages.is_empty() && !pages.pages.ptr.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+        if mem::size_of_val(&**pages) > 0 && !pages.pages.ptr.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             let what = format!(
                 "the memory does not begin on a page of {ALIGNMENT} bytes; HostPages::new allocates memory that does"
             );
