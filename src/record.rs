@@ -4,7 +4,7 @@ use crate::{
     Callback, Error, Event, EventStatus, Result, Stream,
     callback::{InCallback, Task},
     event::EventKind,
-    exit, guard, reaper,
+    exit, guard, quiet, reaper,
     stream::StreamInner,
     teardown::Fate,
 };
@@ -141,7 +141,7 @@ impl Record {
             let answer = answer.clone();
             move || answer.get().cloned().unwrap_or(Err(Error::Abandoned { cause: None }))
         });
-        reaper::watch(Watch { record: self.clone(), answer, task, passed: false });
+        reaper::watch(Watch { record: self.clone(), answer, task: Some(task), passed: false });
         callback
     }
 }
@@ -150,8 +150,8 @@ impl Record {
 struct Watch {
     record: Arc<Record>,
     answer: Arc<OnceLock<Result<()>>>,
-    /// Gives the answer to who awaits, and wakes.
-    task: Arc<dyn Task>,
+    /// Gives the answer to who awaits, and wakes. Taken when it is dropped.
+    task: Option<Arc<dyn Task>>,
     /// The record was passed when it was last looked at.
     passed: bool,
 }
@@ -169,7 +169,7 @@ impl Watch {
 impl reaper::Pending for Watch {
     fn try_release(&mut self) -> bool {
         // The future is gone.
-        if Arc::strong_count(&self.task) == 1 {
+        if self.task.as_ref().is_none_or(|task| Arc::strong_count(task) == 1) {
             return true;
         }
         let mut over = Err(Error::Abandoned { cause: None });
@@ -188,8 +188,18 @@ impl reaper::Pending for Watch {
         // A waker is code of the program, on the thread that everything else it could wait for may need.
         exit::outside(|| {
             let _inside = InCallback::enter();
-            self.task.run();
+            self.task.iter().for_each(|task| task.run());
         });
         true
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let task = self.task.take();
+        // A future that went left its waker here, which is code of the program as well.
+        exit::outside(|| {
+            quiet::inside(move || drop(task));
+        });
     }
 }

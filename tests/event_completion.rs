@@ -3,7 +3,13 @@
 mod support;
 
 use ascendcl::{Completion, Context, Error, Event, EventFlags, Result, Stream};
-use std::{future::Future, pin::Pin, ptr, sync::Arc, task};
+use std::{
+    future::Future,
+    pin::Pin,
+    ptr,
+    sync::{Arc, mpsc},
+    task,
+};
 use support::{Gate, Wakes, until};
 
 /// One event of each kind that streams can wait for.
@@ -246,6 +252,40 @@ backend_test! {
                 drop(kept);
             }
         }
+    }
+}
+
+/// A waker that calls ACL when it is dropped, and says what came of that.
+struct Caller(Context, mpsc::Sender<Result<Event>>);
+
+impl task::Wake for Caller {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0.create_event());
+    }
+}
+
+backend_test! {
+    fn what_a_future_leaves_behind_is_dropped_as_inside_a_callback(acl) {
+        let context = acl.device(0)?.create_context()?;
+        let event = context.create_event()?;
+        let stream = context.create_stream()?;
+        let gate = record_behind_gate(&stream, &event)?;
+        drop(stream);
+        // Nobody can put a callback behind it: the thread that looks after streams without handles asks.
+        let (answer, answered) = mpsc::channel();
+        let mut completion = event.completion();
+        let waker = Arc::new(Caller(context.clone(), answer)).into();
+        assert!(Pin::new(&mut completion).poll(&mut task::Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        drop(completion);
+        // It is the program's, and could be waiting for what that very thread would do.
+        let refused = answered.recv()?;
+        assert!(matches!(refused, Err(Error::InCallback { .. })), "{refused:?}");
+        gate.open()?;
     }
 }
 

@@ -322,6 +322,41 @@ sim_test! {
     }
 }
 
+/// A waker that panics when it is dropped.
+struct Explosive(#[expect(dead_code, reason = "for its destructor")] Bomb);
+
+impl Wake for Explosive {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// A waker that takes the receiver, leaves an [`Explosive`] one in it, and drops it.
+struct Last(Mutex<Option<Exceptions>>);
+
+impl Wake for Last {
+    fn wake(self: Arc<Self>) {
+        let mut exceptions = self.0.lock().unwrap().take().unwrap();
+        assert_eq!(tasks(&mut exceptions), [1]);
+        let polled = exceptions.poll_recv(&mut Task::from_waker(&Arc::new(Explosive(Bomb)).into()));
+        assert!(polled.is_pending(), "{polled:?}");
+    }
+}
+
+sim_test! {
+    fn a_receiver_that_goes_with_a_bang_takes_nothing_from_the_next() {
+        with_callback(|acl| {
+            let last = Arc::new(Last(Mutex::new(None)));
+            let (mut first, mut second) = (acl.exceptions()?, acl.exceptions()?);
+            assert!(first.poll_recv(&mut Task::from_waker(&last.clone().into())).is_pending());
+            *last.0.lock().unwrap() = Some(first);
+            let told = thread::Builder::new().name("ascendcl-test-raiser".into()).spawn(|| raise(1))?;
+            told.join().expect("nothing unwinds out of the callback");
+            assert!(last.0.lock().unwrap().is_none(), "it was woken");
+            assert_eq!(tasks(&mut second), [1]);
+            Ok(())
+        })?;
+    }
+}
+
 sim_test! {
     fn a_callback_that_is_not_set_is_an_error() {
         support::with_table(

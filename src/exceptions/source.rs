@@ -83,7 +83,11 @@ unsafe extern "C" fn on_exception<const SOURCE: usize>(info: *mut aclrtException
         // Wakers are code of the program, on a thread that everything else may wait for.
         let _inside = InCallback::enter();
         for channel in source.channels() {
-            channel.send(exception);
+            // This may be the last of it, and a waker that it has may panic when it is dropped. The others are told all the same.
+            quiet::guarded(move || {
+                channel.send(exception);
+                drop(channel);
+            });
             // The waker has forked, and returned in the child: what comes next are locks that may be held for ever, and frames of the runtime.
             guard::end_forked_child();
         }
