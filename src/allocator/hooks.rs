@@ -6,8 +6,8 @@
 
 use super::Registration;
 use crate::{
-    DeviceView, Error, Result, Stream, current::Restore, exit, guard, limbo::keep_for_ever, quiet,
-    runtime::Site, runtime::acl, sync::lock,
+    DeviceView, Error, Result, Stream, callback::InCallback, current::Restore, exit, guard,
+    limbo::keep_for_ever, quiet, runtime::Site, runtime::acl, sync::lock,
 };
 use ascendcl_sys as sys;
 use core::ffi::c_void;
@@ -109,6 +109,8 @@ fn answer<R>(registration: &Registration, action: impl FnOnce() -> Result<R>) ->
         exit::outside(|| {
             let _asked = Asked(ASKED.try_with(|asked| asked.replace(true)).unwrap_or(false));
             let _restore = Restore::new(registration.context().device().acl());
+            // What comes back with the end of a stream comes where everything is released that has to wait, and so what this would be waiting for.
+            let _inside = guard::is_own_thread().then(InCallback::enter);
             answered = Some(action());
         });
     });

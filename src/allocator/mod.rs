@@ -19,8 +19,11 @@ use std::{ptr, sync::Arc};
 /// after another. Dropping it is fine too: the stream keeps it until it has passed that work. For another stream it may be used when that one waits for
 /// this one.
 ///
-/// These functions may call ACL, allocate and wait, on whatever thread they run, whose current context stays what it was. They must not execute a
-/// [`Model`](crate::Model), which answers [`Error::InCallback`] there: CANN is in the middle of an execution. A panic is an allocation that failed.
+/// These functions may call ACL, allocate and wait, on whatever thread of the program or of CANN they run, whose current context stays what it was. They must not
+/// execute a [`Model`](crate::Model), which answers [`Error::InCallback`] there: CANN is in the middle of an execution. A panic is an allocation that failed.
+///
+/// What comes back with the end of a stream that was dropped with work on it, or inside a callback, comes on a thread of this crate, as inside a callback: calls
+/// into ACL answer [`Error::InCallback`] there, and what is dropped is released later.
 ///
 /// ```
 /// use ascendcl::{Context, DeviceAllocator, DeviceView, Result};

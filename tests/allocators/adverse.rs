@@ -5,11 +5,11 @@ use crate::{
     backend_test,
     program::{Asker, Dynamic, FAILED, Pool, answers, asked, device_memory},
     sim_test,
-    support::{self, Gate, child, chips},
+    support::{self, Gate, Raw, child, chips},
 };
 use ascendcl::{
-    Acl, DeviceAllocator, DeviceView, Error, Result,
-    sys::{self, aclError, aclrtAllocatorDesc, aclrtContext},
+    Acl, Context, DeviceAllocator, DeviceView, Error, Event, Result,
+    sys::{self, aclError, aclrtAllocatorDesc, aclrtContext, aclrtStream},
 };
 use ascendcl_sim::api;
 use std::{
@@ -92,6 +92,60 @@ sim_test! {
             let here = thread::current().id();
             let elsewhere = DESTROYED_ON.lock().unwrap().iter().all(|&thread| thread != here);
             assert!(elsewhere, "ACL may be holding locks here");
+            Ok(())
+        })?;
+    }
+}
+
+/// What comes back when a stream is destroyed.
+static COMES_BACK: Mutex<Option<(Raw, Asker, Raw)>> = Mutex::new(None);
+
+unsafe extern "C" fn destroy_stream(stream: aclrtStream) -> aclError {
+    let comes_back = COMES_BACK.lock().unwrap().take_if(|(of, ..)| of.get() == stream);
+    if let Some((_, asker, block)) = comes_back {
+        asker.free(block.get());
+    }
+    // SAFETY: the caller's contract, handed on.
+    unsafe { api().aclrtDestroyStream.unwrap()(stream) }
+}
+
+/// Says what a call answers when something comes back.
+struct Caller(Context, mpsc::Sender<Result<Event>>);
+
+impl DeviceAllocator for Caller {
+    fn allocate(&self, bytes: usize) -> Result<DeviceView<u8>> {
+        Ok(self.0.alloc(bytes)?.into())
+    }
+
+    fn free(&self, _: DeviceView<u8>) {
+        let _ = self.1.send(self.0.create_event());
+    }
+}
+
+sim_test! {
+    fn what_comes_back_with_a_stream_does_not_hold_up_the_thread_that_ends_it() {
+        support::with_table(|table| table.aclrtDestroyStream = Some(destroy_stream), |acl| {
+            let context = acl.device(0)?.create_context()?;
+            for is_busy in [false, true] {
+                let stream = context.create_stream()?;
+                let (answer, answered) = mpsc::channel();
+                stream.set_allocator(Caller(context.clone(), answer))?;
+                let asker = Asker::of(&stream);
+                let gate = is_busy.then(|| Gate::close(&stream)).transpose()?;
+                let (raw, block) = (Raw(stream.as_raw()), Raw(asker.allocate(100)));
+                *COMES_BACK.lock().unwrap() = Some((raw, asker, block));
+                drop(stream);
+                if let Some(gate) = gate {
+                    gate.open()?;
+                }
+                match answered.recv()? {
+                    // Here, as the stream is dropped.
+                    Ok(_) if !is_busy => {}
+                    // Where everything is released that has to wait.
+                    Err(Error::InCallback { .. }) if is_busy => {}
+                    other => panic!("{other:?}"),
+                }
+            }
             Ok(())
         })?;
     }
