@@ -17,9 +17,15 @@ pub(crate) struct Slot {
 struct Owned {
     current: Option<(usize, Arc<Registration>)>,
     former: Vec<Arc<Registration>>,
+    /// Whether ACL may have one that this crate does not: a registration failed, and not before it was made.
+    may_be_stray: bool,
 }
 
 impl Owned {
+    fn is_registered(&self) -> bool {
+        self.current.is_some() || self.may_be_stray
+    }
+
     /// No more memory of the current one. Gives those that nothing was taken from, to be dropped without a lock: they are the program's.
     fn retire(&mut self) -> Vec<Arc<Registration>> {
         if let Some((object, registration)) = self.current.take() {
@@ -49,12 +55,14 @@ impl Slot {
             Ok(registered) => registered,
             Err(error) => {
                 hooks::strike(object);
+                owned.may_be_stray |= !error.is_refusal();
                 drop(owned);
                 return Err(error);
             }
         };
         let settled = owned.retire();
         owned.current = Some((object, registration));
+        owned.may_be_stray = false;
         drop(owned);
         drop(settled);
         Ok(registered)
@@ -62,10 +70,11 @@ impl Slot {
 
     pub(super) fn remove(&self, unregister: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut owned = lock(&self.owned);
-        if owned.current.is_none() {
+        if !owned.is_registered() {
             return Ok(());
         }
         unregister()?;
+        owned.may_be_stray = false;
         let settled = owned.retire();
         drop(owned);
         drop(settled);
@@ -80,9 +89,9 @@ impl Slot {
         drop(settled);
     }
 
-    /// Whether ACL knows of one.
+    /// Whether ACL knows of one, or may.
     pub(crate) fn is_registered(&self) -> bool {
-        lock(&self.owned).current.is_some()
+        lock(&self.owned).is_registered()
     }
 
     /// The stream is gone, and so is every reason to ask.

@@ -313,3 +313,29 @@ sim_test! {
         }
     }
 }
+
+sim_test! {
+    fn a_registration_that_fails_when_it_is_made_is_taken_back() {
+        let config = Config::new().fault(Fault::every("aclrtAllocatorRegister", FaultKind::ErrorAfter(507_000)));
+        support::with_config(config, |acl| {
+            let context = acl.device(0)?.create_context()?;
+            let pool = Pool::new(&context);
+            let stream = context.create_stream()?;
+            assert_eq!(support::code(stream.set_allocator(pool.clone())), 507_000);
+            assert_eq!(Arc::strong_count(&pool), 1);
+            stream.remove_allocator()?;
+            assert!(!stream.has_allocator()?);
+            assert_eq!(support::code(stream.set_allocator(pool)), 507_000);
+            // The next stream may get its handle.
+            let (raw, find) = (stream.as_raw(), acl.raw().aclrtAllocatorGetByStream.unwrap());
+            drop(stream);
+            let (mut desc, none) = (ptr::null_mut(), ptr::null_mut);
+            // SAFETY: the handle is only compared.
+            let found = unsafe {
+                find(raw, &mut desc, none(), none().cast(), none().cast(), none().cast(), none().cast())
+            };
+            assert_eq!(found, sys::ACL_ERROR_INVALID_PARAM);
+            Ok(())
+        })?;
+    }
+}
