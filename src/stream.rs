@@ -636,6 +636,7 @@ impl StreamInner {
     /// are delivered after all, their keys name nothing.
     fn abandon_closures(&self) {
         if let Some(callbacks) = self.callbacks.get() {
+            callbacks.straggle();
             callbacks.abandon(self.cause.get());
         }
     }

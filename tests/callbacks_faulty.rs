@@ -7,7 +7,7 @@ use ascendcl::{
     Callback, Error, Result, Stream,
     sys::{self, aclError, aclrtCallback, aclrtCallbackBlockType, aclrtStream},
 };
-use ascendcl_sim::api;
+use ascendcl_sim::{Config, Fault, FaultKind, api};
 use std::{
     ffi::c_void,
     future::Future,
@@ -20,7 +20,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{Gate, HostGate, with_table};
+use support::{Gate, HostGate, code, until, with_config, with_table};
 
 fn stream(acl: &ascendcl::Acl) -> Result<Stream> {
     acl.device(0)?.create_context()?.create_stream()
@@ -364,6 +364,36 @@ sim_test! {
             let gate = HostGate::close(&stream)?;
             assert!(!stream.is_idle()?);
             gate.open().wait()?;
+            Ok(())
+        })?;
+    }
+}
+
+/// How often reports were asked for.
+fn asked_for_reports() -> u64 {
+    let calls = ascendcl_sim::calls();
+    calls.iter().find(|call| call.function == "aclrtProcessReport").map_or(0, |call| call.made)
+}
+
+sim_test! {
+    fn who_stands_behind_a_stream_that_failed_goes_on() {
+        let fault = Fault::nth("aclrtSynchronizeStream", 1, FaultKind::Error(507_015));
+        with_config(Config::new().fault(fault).count_calls(true), |acl| {
+            let (one, other) = (acl.device(0)?.create_context()?, acl.device(0)?.create_context()?);
+            let (failing, behind) = (one.create_stream()?, other.create_stream()?);
+            let gate = Gate::close(&failing)?;
+            let dropped = failing.launch_callback(|| ())?;
+            let event = one.create_event()?;
+            failing.record(&event)?;
+            behind.wait(&event)?;
+            assert_eq!(code(failing.synchronize()), 507_015);
+            assert!(matches!(dropped.wait(), Err(Error::Abandoned { .. })));
+            // More often than for a report that may come again.
+            let before = asked_for_reports();
+            until(|| asked_for_reports() > before + 50);
+            // The device goes on, up to the callback, and waits for the answer.
+            gate.open()?;
+            assert_eq!(behind.launch_callback(|| 5)?.wait()?, 5);
             Ok(())
         })?;
     }

@@ -11,7 +11,7 @@ use std::{
     },
     time::Duration,
 };
-use support::{Target, child, until};
+use support::{Gate, Target, child, until};
 
 /// What the hook of destructors was told.
 static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -131,6 +131,32 @@ fn a_report_is_lost() {
     assert!(ascendcl_sim::live().is_empty());
 }
 
+/// How often reports were asked for.
+fn asked_for_reports() -> u64 {
+    let calls = ascendcl_sim::calls();
+    calls.iter().find(|call| call.function == "aclrtProcessReport").map_or(0, |call| call.made)
+}
+
+/// A stream without handles is given up. It goes on all the same, and what stands behind it in another context goes on with it.
+fn a_stream_is_given_up() {
+    let fault = Fault::nth("aclrtStreamQuery", 1, FaultKind::Error(507_015));
+    let (acl, context, stream) = open(Config::new().fault(fault).count_calls(true));
+    let behind = acl.device(0).unwrap().create_context().unwrap().create_stream().unwrap();
+    let gate = Gate::close(&stream).unwrap();
+    let callback = stream.launch_callback(|| ()).unwrap();
+    let event = context.create_event().unwrap();
+    stream.record(&event).unwrap();
+    behind.wait(&event).unwrap();
+    drop(stream);
+    assert!(matches!(callback.wait(), Err(Error::Abandoned { .. })));
+    assert!(was_told("aclrtStreamQuery"), "{:?}", TOLD.lock().unwrap());
+    // More often than for a report that may come again.
+    let before = asked_for_reports();
+    until(|| asked_for_reports() > before + 50);
+    gate.open().unwrap();
+    assert_eq!(behind.launch_callback(|| 5).unwrap().wait().unwrap(), 5);
+}
+
 /// Each in a process of its own: faults are configured once, and some leave a stream that cannot be given back.
 macro_rules! in_children {
     ($($name:ident: $run:expr,)*) => {
@@ -161,4 +187,5 @@ in_children! {
     asking: || asking_fails(507_010),
     nobody_asks: || asking_fails(107_012),
     never: a_report_is_lost,
+    given_up: a_stream_is_given_up,
 }

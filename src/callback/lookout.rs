@@ -39,6 +39,15 @@ impl Served {
         served.iter().filter_map(Weak::upgrade).any(|callbacks| callbacks.is_unsettled())
     }
 
+    /// Looks after streams that have failed and go on.
+    fn look_after_stragglers(&self) {
+        let straggling: Vec<_> = {
+            let served = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            served.iter().filter_map(Weak::upgrade).filter(|callbacks| callbacks.straggles()).collect()
+        };
+        straggling.iter().for_each(|callbacks| callbacks.look_after_straggler());
+    }
+
     /// Those that have callbacks outstanding.
     fn waiting(&self) -> Vec<Arc<StreamCallbacks>> {
         let served = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,6 +84,7 @@ impl Lookout {
             return;
         }
         self.last_look = Instant::now();
+        self.served.look_after_stragglers();
         let suspects = std::mem::take(&mut self.suspects);
         for callbacks in self.served.waiting() {
             if callbacks.are_lost() {
@@ -91,6 +101,10 @@ impl Lookout {
     /// Asking failed. The failure may pass; if it does not, the closures go.
     pub(super) fn failed(&mut self, failure: Error) {
         self.suspects.clear();
+        if self.last_look.elapsed() >= LOOK_EVERY {
+            self.last_look = Instant::now();
+            self.served.look_after_stragglers();
+        }
         let since = *self.failing_since.get_or_insert_with(|| {
             self.failures = 0;
             Instant::now()

@@ -13,6 +13,7 @@ use crate::{
     AclCode, AclError, Error, Result, Stream, drop_hook, guard, quiet, reaper,
     runtime::{Site, acl},
     stream::StreamInner,
+    sync::lock,
     teardown::{Completion, query},
 };
 use ascendcl_sys as sys;
@@ -20,7 +21,7 @@ use core::ffi::c_void;
 use once_cell::sync::Lazy;
 use std::{
     sync::{
-        Arc, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -51,6 +52,8 @@ pub(crate) struct StreamCallbacks {
     settled: AtomicU64,
     /// Whether a [`HostLookout`] is there.
     watched: AtomicBool,
+    /// While the stream goes on although it has failed: others may stand behind a report of it, in any context.
+    straggling: Mutex<Option<Listening>>,
 }
 
 impl StreamCallbacks {
@@ -90,6 +93,7 @@ impl StreamCallbacks {
             returned: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             watched: AtomicBool::new(false),
+            straggling: Mutex::new(None),
         }
     }
 
@@ -130,6 +134,28 @@ impl StreamCallbacks {
     /// The stream is gone, or has failed: drops every closure that has not run.
     pub(crate) fn abandon(&self, cause: Option<&Cause>) {
         DESK.abandon(&self.owner, cause);
+    }
+
+    /// The stream has failed, and may go on all the same: its reports are asked for until it is idle, cannot be asked, or has no handle any more, when it is
+    /// looked after by who ends it. To be called before [`abandon`](Self::abandon), or the thread may fall asleep.
+    pub(crate) fn straggle(&self) {
+        let listening = self.listen();
+        *lock(&self.straggling) = listening;
+    }
+
+    pub(super) fn straggles(&self) -> bool {
+        lock(&self.straggling).is_some()
+    }
+
+    /// Ends that when it is time. To be called where [`are_lost`](Self::are_lost) is.
+    pub(super) fn look_after_straggler(&self) {
+        let works = self.with_stream(|stream| {
+            stream.context().bind("aclrtStreamQuery").is_ok()
+                && matches!(query(stream.context(), stream.as_raw()), Ok(Completion::Pending))
+        });
+        if works != Some(true) {
+            lock(&self.straggling).take();
+        }
     }
 
     /// Lets a closure wait for its turn, behind so many operations of the stream. From now on [`trampoline`] runs it.
