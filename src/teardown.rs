@@ -239,7 +239,7 @@ impl Teardown {
             };
             // It may go on, and others may stand behind a report of it.
             if !self.fate.failure().is_some_and(is_lost) {
-                keep_for_ever(callbacks.listen());
+                callbacks.listen().into_iter().for_each(keep_for_ever);
             }
             callbacks.abandon(self.fate.failure());
         }

@@ -323,7 +323,7 @@ sim_test! {
 }
 
 /// A waker that panics when it is dropped.
-struct Explosive(#[expect(dead_code, reason = "for its destructor")] Bomb);
+struct Explosive(Bomb);
 
 impl Wake for Explosive {
     fn wake(self: Arc<Self>) {}
