@@ -10,7 +10,7 @@ use super::{
     registry::Key,
 };
 use crate::{
-    AclCode, AclError, Error, Result, Stream, drop_hook, guard, quiet, reaper,
+    AclCode, AclError, Error, ErrorKind, Result, Stream, drop_hook, guard, quiet, reaper,
     runtime::{Site, acl},
     stream::StreamInner,
     sync::lock,
@@ -136,8 +136,8 @@ impl StreamCallbacks {
         DESK.abandon(&self.owner, cause);
     }
 
-    /// The stream has failed, and may go on all the same: its reports are asked for until it is idle, cannot be asked, or has no handle any more, when it is
-    /// looked after by who ends it. To be called before [`abandon`](Self::abandon), or the thread may fall asleep.
+    /// The stream has failed, and may go on all the same: its reports are asked for until it is idle, its device is lost, or it has no handle any more, when
+    /// it is looked after by who ends it. To be called before [`abandon`](Self::abandon), or the thread may fall asleep.
     pub(crate) fn straggle(&self) {
         let listening = self.listen();
         *lock(&self.straggling) = listening;
@@ -150,8 +150,12 @@ impl StreamCallbacks {
     /// Ends that when it is time. To be called where [`are_lost`](Self::are_lost) is.
     pub(super) fn look_after_straggler(&self) {
         let works = self.with_stream(|stream| {
-            stream.context().bind("aclrtStreamQuery").is_ok()
-                && matches!(query(stream.context(), stream.as_raw()), Ok(Completion::Pending))
+            let asked = stream.context().bind("aclrtStreamQuery");
+            match asked.and_then(|()| query(stream.context(), stream.as_raw())) {
+                Ok(completion) => matches!(completion, Completion::Pending),
+                // Anything else may pass.
+                Err(error) => error.code().is_none_or(|code| code.kind() != ErrorKind::DeviceLost),
+            }
         });
         if works != Some(true) {
             lock(&self.straggling).take();
