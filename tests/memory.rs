@@ -195,7 +195,9 @@ sim_test! {
             let pinned = stream.upload(context.alloc_pinned(1000)?, &none)?.wait()?;
             assert_eq!(stream.download(&none, pinned)?.wait()?.len(), 1000);
             let called = ascendcl_sim::calls();
-            let copied = called.iter().find(|call| ["aclrtMemcpy", "aclrtMemset", "aclrtMalloc"].iter().any(|name| call.function.starts_with(name)));
+            let copied = called.iter().find(|call| {
+                ["aclrtMemcpy", "aclrtMemset", "aclrtMalloc"].iter().any(|name| call.function.starts_with(name))
+            });
             assert!(copied.is_none(), "{copied:?}");
             Ok(())
         })?;
