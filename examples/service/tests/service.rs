@@ -319,7 +319,7 @@ fn options_are_explained() {
     let ended = Server::run(&["--help"]);
     assert!(ended.success && ended.output.contains("--queue"), "{ended:?}");
     let ended = Server::run(&["--batch", "0"]);
-    assert!(!ended.success && ended.errors.contains("from 1 on"), "{ended:?}");
+    assert!(!ended.success && ended.errors.contains("--batch 0: give a whole number"), "{ended:?}");
     let ended = Server::run(&["--devices", "99"]);
     assert!(!ended.success && ended.errors.contains("99 devices were asked for"), "{ended:?}");
 }
