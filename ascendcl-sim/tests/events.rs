@@ -127,6 +127,38 @@ fn time_passes() {
     ok!(aclrtDestroyStream, stream);
 }
 
+/// Whoever waits, waits for a record that is in a queue already: one that was only about to be queued could come behind the wait.
+#[test]
+fn records_and_waits_of_several_threads_do_not_wait_for_each_other() {
+    let _session = card();
+    let mut context = ptr::null_mut();
+    ok!(aclrtGetCurrentContext, &mut context);
+    let (context, event, streams) = (Carry(context), Carry(event()), [Carry(stream()), Carry(stream())]);
+    ok!(aclrtRecordEvent, event.0, streams[0].0);
+    for _ in 0..20 {
+        thread::scope(|scope| {
+            for first in [0, 1] {
+                let (context, event, streams) = (&context, &event, &streams);
+                scope.spawn(move || {
+                    ok!(aclrtSetCurrentContext, context.0);
+                    // Not so many that one would wait for room.
+                    for number in first..first + 250 {
+                        ok!(aclrtRecordEvent, event.0, streams[number % 2].0);
+                        ok!(aclrtStreamWaitEvent, streams[number / 2 % 2].0, event.0);
+                    }
+                });
+            }
+        });
+        for stream in &streams {
+            ok!(aclrtSynchronizeStreamWithTimeout, stream.0, 30_000);
+        }
+    }
+    ok!(aclrtDestroyEvent, event.0);
+    for stream in streams {
+        ok!(aclrtDestroyStream, stream.0);
+    }
+}
+
 #[test]
 fn a_record_is_reached_late() {
     let _session = card();

@@ -158,7 +158,12 @@ pub(super) fn record(event: aclrtEvent, stream: aclrtStream, external: bool) -> 
         return Ok(());
     }
     let number = event.issue_record()?;
-    stream.push(Task::Record { event: Arc::clone(&event), number }).inspect_err(|_| event.abandon(number))
+    let pushed = stream.push(Task::Record { event: Arc::clone(&event), number });
+    match pushed {
+        Ok(()) => event.submitted(number),
+        Err(_) => event.abandon(number),
+    }
+    pushed
 }
 
 #[cfg_attr(feature = "export", unsafe(no_mangle))]

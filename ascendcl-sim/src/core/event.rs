@@ -69,8 +69,10 @@ pub(crate) struct Event {
 struct State {
     /// The hardware event, from creation or from the first record until the last task that uses the event is gone.
     id: Option<u32>,
-    /// Number of the latest record submitted; 0 if there was none.
+    /// Number of the latest record; 0 if there was none.
     issued: u64,
+    /// Number of the latest record that is in the queue of its stream, or was.
+    submitted: u64,
     /// Records that are not done, ascending.
     pending: VecDeque<u64>,
     /// Those of them that never will be, since their stream was aborted.
@@ -196,7 +198,7 @@ impl Event {
 
     /// An event without handle and id, with one record that is not reached yet: number 1.
     pub(crate) fn detached(device: &Arc<Device>) -> Arc<Self> {
-        let state = State { issued: 1, pending: VecDeque::from([1]), ..State::default() };
+        let state = State { issued: 1, submitted: 1, pending: VecDeque::from([1]), ..State::default() };
         Arc::new(Self {
             mode: Mode::Extended,
             flags: sys::ACL_EVENT_SYNC,
@@ -273,7 +275,8 @@ impl Event {
         self.mode == Mode::Plain || self.flags & sys::ACL_EVENT_TIME_LINE != 0
     }
 
-    /// Numbers a record that is about to be queued.
+    /// Numbers a record that is about to be queued. It is waited for from when it is [`submitted`](Self::submitted): before, it might come
+    /// behind the wait.
     pub(crate) fn issue_record(&self) -> Result<u64, aclError> {
         if let Some(shared) = &self.shared {
             return Ok(shared.issue());
@@ -294,6 +297,14 @@ impl Event {
         let number = state.issued;
         state.pending.push_back(number);
         Ok(number)
+    }
+
+    /// The record was queued. One that a capture took is [`withdrawn`](Self::withdraw), and none.
+    pub(crate) fn submitted(&self, number: u64) {
+        if self.shared.is_none() {
+            let mut state = self.state.lock();
+            state.submitted = state.submitted.max(number.min(state.issued));
+        }
     }
 
     /// A stream is at a record: who waits for it will know what the stream knows.
@@ -372,16 +383,16 @@ impl Event {
         let mut state = self.state.lock();
         let until = if self.is_level() {
             Until::Level
-        } else if state.issued > 0 {
+        } else if state.submitted > 0 {
+            let number = state.submitted;
             // On a virtual clock every wait costs the same, whether the record came first or not.
-            if state.latest_done() && !clock::is_virtual() {
-                let number = state.issued;
+            if !state.is_pending(number) && !clock::is_virtual() {
                 drop(state);
                 // The order is there already: whatever is queued from now on comes after the record.
                 check::host_learns(self.mark(), number);
                 return Ok(None);
             }
-            Until::Record(state.issued)
+            Until::Record(number)
         } else if self.mode == Mode::Plain {
             drop(state);
             return Err(fail(

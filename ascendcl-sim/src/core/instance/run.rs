@@ -91,6 +91,7 @@ impl Run {
                 _ if node.is_disabled() => continue,
                 Step::Record { event, external: true } => {
                     let number = event.issue_record()?;
+                    event.submitted(number);
                     Early::Record(event, number)
                 }
                 Step::Wait { event, external: true, .. } => {
@@ -174,6 +175,7 @@ impl Run {
                         _ => None,
                     };
                     let number = number.map_or_else(|| event.issue_record(), Ok)?;
+                    event.submitted(number);
                     Some(Task::Record { event: Arc::clone(event), number })
                 }
                 Step::Wait { event, timeout, .. } => {
