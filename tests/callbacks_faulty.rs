@@ -20,7 +20,7 @@ use std::{
     thread,
     time::Duration,
 };
-use support::{Gate, HostGate, code, until, with_config, with_table};
+use support::{Gate, HostGate, asked_for_reports, code, until, with_config, with_table};
 
 fn stream(acl: &ascendcl::Acl) -> Result<Stream> {
     acl.device(0)?.create_context()?.create_stream()
@@ -367,12 +367,6 @@ sim_test! {
             Ok(())
         })?;
     }
-}
-
-/// How often reports were asked for.
-fn asked_for_reports() -> u64 {
-    let calls = ascendcl_sim::calls();
-    calls.iter().find(|call| call.function == "aclrtProcessReport").map_or(0, |call| call.made)
 }
 
 sim_test! {

@@ -11,7 +11,7 @@ use std::{
     },
     time::Duration,
 };
-use support::{Gate, Target, child, until};
+use support::{Gate, Target, asked_for_reports, child, until};
 
 /// What the hook of destructors was told.
 static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -129,12 +129,6 @@ fn a_report_is_lost() {
     drop((stream, context));
     assert!(acl.finalize().unwrap());
     assert!(ascendcl_sim::live().is_empty());
-}
-
-/// How often reports were asked for.
-fn asked_for_reports() -> u64 {
-    let calls = ascendcl_sim::calls();
-    calls.iter().find(|call| call.function == "aclrtProcessReport").map_or(0, |call| call.made)
 }
 
 /// A stream without handles is given up. It goes on all the same, and what stands behind it in another context goes on with it.

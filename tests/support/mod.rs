@@ -309,6 +309,12 @@ pub fn kind<T>(result: ascendcl::Result<T>) -> ascendcl::ErrorKind {
     error.code().unwrap_or_else(|| panic!("{error:?} has no status code")).kind()
 }
 
+/// How often reports were asked for, where calls are counted.
+pub fn asked_for_reports() -> u64 {
+    let calls = ascendcl_sim::calls();
+    calls.iter().find(|call| call.function == "aclrtProcessReport").map_or(0, |call| call.made)
+}
+
 /// Waits for something that happens by itself, on another thread. The watchdog ends what never does.
 pub fn until(mut happened: impl FnMut() -> bool) {
     while !happened() {
