@@ -1,7 +1,7 @@
 //! What happens to a stream after its last handle is dropped: it is destroyed when its work is done.
 
 use crate::{
-    Context, Error, ErrorKind, Event, Result, allocator,
+    Context, Error, Event, Result, allocator,
     callback::{Listening, StreamCallbacks},
     limbo::keep_for_ever,
     reaper::Pending,
@@ -234,11 +234,8 @@ impl Teardown {
         self.fate.set(Fate::LOST);
         self.retire.leak();
         if let Some(callbacks) = self.callbacks.take() {
-            let is_lost = |failure: &Arc<Error>| {
-                failure.code().is_some_and(|code| code.kind() == ErrorKind::DeviceLost)
-            };
             // It may go on, and others may stand behind a report of it.
-            if !self.fate.failure().is_some_and(is_lost) {
+            if !self.fate.failure().is_some_and(|failure| failure.is_device_lost()) {
                 callbacks.listen().into_iter().for_each(keep_for_ever);
             }
             callbacks.abandon(self.fate.failure());

@@ -10,7 +10,7 @@ use super::{
     registry::Key,
 };
 use crate::{
-    AclCode, AclError, Error, ErrorKind, Result, Stream, drop_hook, guard, quiet, reaper,
+    AclCode, AclError, Error, Result, Stream, drop_hook, guard, quiet, reaper,
     runtime::{Site, acl},
     stream::StreamInner,
     sync::lock,
@@ -154,7 +154,7 @@ impl StreamCallbacks {
             match asked.and_then(|()| query(stream.context(), stream.as_raw())) {
                 Ok(completion) => matches!(completion, Completion::Pending),
                 // Anything else may pass.
-                Err(error) => error.code().is_none_or(|code| code.kind() != ErrorKind::DeviceLost),
+                Err(error) => !error.is_device_lost(),
             }
         });
         if works != Some(true) {

@@ -211,6 +211,11 @@ impl Error {
         }
     }
 
+    /// Whether its device does not answer any more.
+    pub(crate) fn is_device_lost(&self) -> bool {
+        self.code().is_some_and(|code| code.kind() == ErrorKind::DeviceLost)
+    }
+
     /// Whether the error says that nothing was submitted: the check of an argument failed, here or in ACL.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {

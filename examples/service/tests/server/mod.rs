@@ -109,6 +109,7 @@ impl Server {
             thread::sleep(Duration::from_millis(5));
         };
         let (output, errors) = self.texts();
+        assert!(!errors.contains("leak"), "{errors}");
         assert!(!errors.contains("ascendcl-sim:"), "the simulator has something to report: {errors}");
         // "accepted 5 pictures, answered 5"
         let counts = output.lines().find_map(|line| line.strip_prefix("accepted ")).unwrap_or_default();
